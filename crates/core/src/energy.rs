@@ -1,0 +1,159 @@
+//! The seam for energy sources: what a counter, a power sensor or a model is, and what one reading says.
+//!
+//! A source is read on the sampler's own thread and returns raw readings. It refuses to integrate: energy over a
+//! window is computed from the record alone, so that a stored record gives the same joules again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Stamp;
+use crate::figure::Provenance;
+
+/// What a channel's energy is spent in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Domain {
+    /// Accelerators.
+    Gpu,
+    /// Processor packages.
+    Cpu,
+    /// Main memory.
+    Ram,
+    /// The whole machine or a part that no other domain names.
+    Node,
+}
+
+impl Domain {
+    /// The word that reports and files use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Domain::Gpu => "gpu",
+            Domain::Cpu => "cpu",
+            Domain::Ram => "ram",
+            Domain::Node => "node",
+        }
+    }
+}
+
+/// How a channel's values are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum ChannelKind {
+    /// A counter in microjoules that only rises, and starts again at 0 after `wrap_microjoules` (`None`: never).
+    Counter {
+        /// The value after which the counter starts again at 0.
+        wrap_microjoules: Option<u64>,
+    },
+    /// A power in microwatts.
+    Power {
+        /// The span in milliseconds that each value averages over; `None` where unknown or instantaneous.
+        averaging_ms: Option<u32>,
+    },
+}
+
+/// One thing that a source reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Unique name within a run, for example `nvml:gpu0:energy` or `rapl:package-0`.
+    pub name: String,
+    /// What the energy is spent in.
+    pub domain: Domain,
+    /// The device in words, for example a GPU's product name; empty where there is nothing to say.
+    pub device: String,
+    /// A stable identity of the device, for example a GPU's UUID; channels of one device share it.
+    pub device_id: String,
+    /// How to read the values.
+    pub kind: ChannelKind,
+    /// How well it is known: `Measured` for an instrument, `Estimated` for a model.
+    pub provenance: Provenance,
+    /// The source in words for reports, for example `NVML total-energy counter`.
+    pub source: String,
+    /// Relative gain error of the instrument or model at 95 %, for example 0.05; `None` where nothing is known.
+    pub gain_ci95: Option<f64>,
+    /// `true` where this channel counts towards its domain. Of several channels that see the same joules one counts;
+    /// the others are kept for cross-checks.
+    pub counts: bool,
+}
+
+/// One value of one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnergyReading {
+    /// Index into the run's list of channels.
+    #[serde(rename = "c")]
+    pub channel: u16,
+    /// When it was read.
+    #[serde(rename = "t_ns")]
+    pub at: Stamp,
+    /// Microjoules or microwatts, as the channel's kind says.
+    #[serde(rename = "v")]
+    pub value: u64,
+}
+
+/// What the sampler is to do about a failed reading.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadFault {
+    /// This once; the next reading may succeed.
+    #[error("{0}")]
+    Transient(String),
+    /// For good; the source is not read again in this run.
+    #[error("{0}")]
+    Gone(String),
+}
+
+/// State of one GPU at a moment, for `gpu_stats` and validity.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GpuState {
+    /// Device index.
+    pub index: u32,
+    /// Busy share in percent.
+    pub utilization_percent: Option<f64>,
+    /// Memory in use, MiB.
+    pub memory_used_mib: Option<f64>,
+    /// Memory in all, MiB.
+    pub memory_total_mib: Option<f64>,
+    /// Core temperature, °C.
+    pub temperature_c: Option<f64>,
+    /// Power draw, W.
+    pub power_draw_w: Option<f64>,
+}
+
+/// Something that can be read for energy or power. Lives on the sampler's thread alone.
+pub trait EnergySource: Send {
+    /// The channels this source reads, fixed for its life, in the order that `read` reports them.
+    fn channels(&self) -> &[Channel];
+
+    /// Reads every channel once and hands each value to `out` with the channel's position in [`Self::channels`].
+    /// The sampler stamps the values.
+    ///
+    /// # Errors
+    /// Nothing can be read now, or never again.
+    fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault>;
+
+    /// The state of the GPUs behind this source; none for other sources. Called once at the end of the load.
+    fn gpu_states(&mut self) -> Vec<GpuState> {
+        Vec::new()
+    }
+}
+
+/// A source that could have been there and is not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnavailableSource {
+    /// The source's name in the registry.
+    pub source: String,
+    /// What it would have measured.
+    pub domain: Domain,
+    /// Why it does not.
+    pub reason: String,
+    /// What would make it available; empty where nothing would.
+    pub remedy: String,
+}
+
+/// What a look at the machine found.
+#[derive(Default)]
+pub struct SourceDiscovery {
+    /// Sources that can be read.
+    pub sources: Vec<Box<dyn EnergySource>>,
+    /// Sources that cannot, and why.
+    pub unavailable: Vec<UnavailableSource>,
+    /// Things the user should know about what was found.
+    pub warnings: Vec<String>,
+}

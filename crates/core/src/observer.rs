@@ -1,0 +1,24 @@
+//! The seam for whoever watches a run as it goes: the journal, the progress line, a library user.
+
+use crate::clock::Stamp;
+use crate::energy::{Channel, EnergyReading};
+use crate::record::RequestRecord;
+
+/// Hears what happens. Called from the load's and the sampler's threads: must return at once, hence hands work that
+/// takes time (a disk, a terminal) to a thread of its own.
+pub trait Observer: Send + Sync {
+    /// The load begins: `requests` will be run.
+    fn load_started(&self, _at: Stamp, _requests: usize) {}
+
+    /// A request was handed to the backend.
+    fn request_started(&self, _at: Stamp) {}
+
+    /// A request ended, well or not.
+    fn request_ended(&self, _record: &RequestRecord) {}
+
+    /// One round of readings. `channels` is the whole run's list.
+    fn readings(&self, _channels: &[Channel], _readings: &[EnergyReading]) {}
+
+    /// The load is over.
+    fn load_ended(&self, _at: Stamp) {}
+}

@@ -1,0 +1,38 @@
+//! What a run is to do, resolved: nothing in here is looked up again later.
+
+use serde::{Deserialize, Serialize};
+
+use crate::prompt::GenerationParams;
+
+/// How requests are offered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadPlan {
+    /// Requests in flight at a time; a new one starts as soon as one ends (closed loop).
+    pub concurrency: usize,
+    /// Failures in a row that end the run; 0 means never.
+    pub max_consecutive_failures: u32,
+}
+
+impl Default for LoadPlan {
+    /// One at a time; three failures in a row end the run, as in the Python package.
+    fn default() -> Self {
+        Self { concurrency: 1, max_consecutive_failures: 3 }
+    }
+}
+
+/// A resolved run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run's name, from the config.
+    pub name: String,
+    /// The run's unique id: name, time, a few random letters. Also names its folder.
+    pub run_id: String,
+    /// How requests are offered.
+    pub load: LoadPlan,
+    /// How each is generated.
+    pub generation: GenerationParams,
+    /// Milliseconds between two rounds of sensor readings.
+    pub sampling_interval_ms: u32,
+    /// Keep the generated texts in the record.
+    pub keep_text: bool,
+}

@@ -1,0 +1,160 @@
+//! Offers the load: a closed loop that keeps a number of requests in flight.
+//!
+//! Refuses to know how a request is sent; it schedules, collects and stops.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::Stop;
+use crate::backend::{Backend, Request, Tally};
+use crate::clock::{Clock, Stamp};
+use crate::observer::Observer;
+use crate::plan::Plan;
+use crate::prompt::{FormattedPrompt, GenerationParams};
+use crate::record::{Ending, ErrorClass, Generation, RequestError, RequestRecord};
+
+/// What the load is made of.
+pub(super) struct Offered {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) prompts: Vec<Arc<FormattedPrompt>>,
+    pub(super) clock: Clock,
+    pub(super) stop: Stop,
+    pub(super) tally: Arc<Tally>,
+    pub(super) observers: Arc<[Arc<dyn Observer>]>,
+}
+
+/// What the load brought.
+pub(super) struct Outcome {
+    pub(super) requests: Vec<RequestRecord>,
+    /// The first planned instant.
+    pub(super) start: Stamp,
+    /// The last end.
+    pub(super) end: Stamp,
+    pub(super) ending: Ending,
+}
+
+/// The state of a closed loop between two completions.
+struct ClosedLoop<'a> {
+    plan: &'a Plan,
+    offered: Offered,
+    params: Arc<GenerationParams>,
+    /// Cancelled to end what is in flight: by the caller's stop or by too many failures.
+    abort: Stop,
+    running: JoinSet<RequestRecord>,
+    next: usize,
+    failures_in_a_row: u32,
+    ending: Ending,
+}
+
+/// Keeps `plan.load.concurrency` requests in flight until every prompt has been sent, then waits for the rest.
+pub(super) async fn closed_loop(plan: &Plan, offered: Offered) -> Outcome {
+    let start = offered.clock.now();
+    for observer in offered.observers.iter() {
+        observer.load_started(start, offered.prompts.len());
+    }
+    let mut state = ClosedLoop {
+        params: Arc::new(plan.generation.clone()),
+        abort: offered.stop.child_token(),
+        plan,
+        offered,
+        running: JoinSet::new(),
+        next: 0,
+        failures_in_a_row: 0,
+        ending: Ending::Complete,
+    };
+    let mut requests = Vec::with_capacity(state.offered.prompts.len());
+    state.fill();
+    while let Some(record) = state.next_ended().await {
+        state.judge(&record);
+        state.fill();
+        for observer in state.offered.observers.iter() {
+            observer.request_ended(&record);
+        }
+        requests.push(record);
+    }
+    if state.offered.stop.is_cancelled() {
+        state.ending = Ending::Interrupted;
+    }
+    let end = requests.iter().map(|record| record.generation.end).max().unwrap_or(start);
+    for observer in state.offered.observers.iter() {
+        observer.load_ended(end);
+    }
+    Outcome { requests, start, end, ending: state.ending }
+}
+
+impl ClosedLoop<'_> {
+    /// Starts requests up to the concurrency.
+    fn fill(&mut self) {
+        while self.running.len() < self.plan.load.concurrency.max(1)
+            && self.next < self.offered.prompts.len()
+            && !self.abort.is_cancelled()
+        {
+            self.start_one();
+        }
+    }
+
+    fn start_one(&mut self) {
+        let prompt = Arc::clone(&self.offered.prompts[self.next]);
+        let request = Request {
+            id: format!("{}-{:06}", self.plan.run_id, self.next),
+            prompt,
+            params: Arc::clone(&self.params),
+        };
+        self.next += 1;
+        let scheduled = self.offered.clock.now();
+        for observer in self.offered.observers.iter() {
+            observer.request_started(scheduled);
+        }
+        let backend = Arc::clone(&self.offered.backend);
+        let tally = Arc::clone(&self.offered.tally);
+        let (clock, abort) = (self.offered.clock, self.abort.clone());
+        self.running.spawn(async move {
+            let generation = tokio::select! {
+                biased;
+                generation = backend.generate(&request, &clock, &tally) => generation,
+                () = abort.cancelled() => cancelled(clock.now()),
+            };
+            RequestRecord { id: request.id, prompt_index: request.prompt.index, scheduled, generation }
+        });
+    }
+
+    /// The next request that ended; a backend that panicked yields none and is logged.
+    async fn next_ended(&mut self) -> Option<RequestRecord> {
+        loop {
+            match self.running.join_next().await? {
+                Ok(record) => return Some(record),
+                Err(error) => {
+                    tracing::error!(%error, "a request's task died; it is missing from the record");
+                    self.fill();
+                }
+            }
+        }
+    }
+
+    /// Counts failures in a row and ends the run where there are too many.
+    fn judge(&mut self, record: &RequestRecord) {
+        if record.succeeded() {
+            self.failures_in_a_row = 0;
+        } else if record.failed() {
+            self.failures_in_a_row += 1;
+        }
+        let limit = self.plan.load.max_consecutive_failures;
+        if limit > 0 && self.failures_in_a_row >= limit && self.ending == Ending::Complete {
+            self.ending = Ending::TooManyFailures { in_a_row: self.failures_in_a_row };
+            self.abort.cancel();
+        }
+    }
+}
+
+fn cancelled(end: Stamp) -> Generation {
+    Generation {
+        end,
+        error: Some(RequestError {
+            class: ErrorClass::Cancelled,
+            message: "ended before it was complete because the run was stopped".to_owned(),
+            status: None,
+        }),
+        ..Generation::default()
+    }
+}

@@ -1,0 +1,115 @@
+//! Drives a run: starts the sampler, offers the load, waits for what is in flight, and hands back the record.
+//!
+//! Refuses to know what a figure is, where results go, and any concrete part.
+
+mod load;
+mod sampler;
+
+use std::sync::Arc;
+
+use crate::backend::{Backend, BackendInfo, Check, Tally};
+use crate::clock::Clock;
+use crate::dataset::DatasetInfo;
+use crate::energy::SourceDiscovery;
+use crate::observer::Observer;
+use crate::plan::Plan;
+use crate::prompt::FormattedPrompt;
+use crate::record::{Phase, PhaseKind, RunRecord, TokenCount, TokenCountSource};
+use serde_json::{Map, Value};
+
+pub use sampler::Sampler;
+pub use tokio_util::sync::CancellationToken as Stop;
+
+/// What a run is made of.
+pub struct Parts {
+    /// What runs the model; already validated.
+    pub backend: Arc<dyn Backend>,
+    /// What to send, one request each, in this order.
+    pub prompts: Vec<Arc<FormattedPrompt>>,
+    /// Where they come from.
+    pub dataset: DatasetInfo,
+    /// What validation looked at.
+    pub checks: Vec<Check>,
+    /// What to read while the load runs, and what cannot be read.
+    pub sources: SourceDiscovery,
+    /// Who watches.
+    pub observers: Vec<Arc<dyn Observer>>,
+    /// The run's clock.
+    pub clock: Clock,
+    /// Ends the load when cancelled; what was measured is kept.
+    pub stop: Stop,
+    /// Live counts for a progress line.
+    pub tally: Arc<Tally>,
+    /// Wall time at the clock's origin, RFC 3339, UTC.
+    pub started_at: String,
+    /// The machine and the programs, for the record.
+    pub environment: Map<String, Value>,
+    /// Things the user should know that were seen before the run.
+    pub warnings: Vec<String>,
+}
+
+/// Runs `plan` with `parts` and returns everything observed. Does not fail: what goes wrong stands in the record.
+pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
+    let Parts { sources, observers, clock, .. } = parts;
+    let SourceDiscovery { sources, unavailable, warnings: source_warnings } = sources;
+    let observers: Arc<[Arc<dyn Observer>]> = observers.into();
+    let sampler = Sampler::start(sources, clock, plan.sampling_interval_ms, Arc::clone(&observers)).await;
+
+    let offered = load::Offered {
+        backend: Arc::clone(&parts.backend),
+        prompts: parts.prompts,
+        clock,
+        stop: parts.stop,
+        tally: parts.tally,
+        observers,
+    };
+    let outcome = load::closed_loop(&plan, offered).await;
+    let sampled = sampler.finish(outcome.start, outcome.end).await;
+
+    let mut requests = outcome.requests;
+    count_missing_tokens(&*parts.backend, &mut requests, plan.keep_text).await;
+    parts.backend.close().await;
+    let backend: BackendInfo = parts.backend.info();
+    let mut warnings = parts.warnings;
+    warnings.extend(source_warnings);
+    RunRecord {
+        synthetic: backend.synthetic,
+        plan,
+        started_at: parts.started_at,
+        backend,
+        dataset: parts.dataset,
+        checks: parts.checks,
+        phases: vec![Phase { kind: PhaseKind::Load, start: outcome.start, end: outcome.end }],
+        requests,
+        channels: sampled.channels,
+        readings: sampled.readings,
+        unavailable_sources: unavailable,
+        gpu_states: sampled.gpu_states,
+        sampler: sampled.stats,
+        ending: outcome.ending,
+        warnings,
+        environment: parts.environment,
+    }
+}
+
+/// Where the server gave no count, asks the backend's tokenizer, after the load so that it costs no latency.
+async fn count_missing_tokens(
+    backend: &dyn Backend,
+    requests: &mut [crate::record::RequestRecord],
+    keep_text: bool,
+) {
+    for request in requests {
+        let generation = &mut request.generation;
+        let counted = matches!(&generation.completion_tokens, Some(count) if count.source != TokenCountSource::Chunks);
+        if !counted
+            && generation.error.is_none()
+            && let Some(text) = &generation.text
+            && let Some(tokens) = backend.count_tokens(text).await
+        {
+            generation.completion_tokens = Some(TokenCount { tokens, source: TokenCountSource::Tokenizer });
+        }
+        if !keep_text {
+            generation.text = None;
+        }
+    }
+}
