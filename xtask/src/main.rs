@@ -1,1 +1,31 @@
-fn main() {}
+//! The workspace's own tool: `cargo xtask JOB`. One module a job; refuses to know what the product does.
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask JOB
+
+  test    everything that must hold: tidy, then all tests (this is the README's test command)
+  tidy    the laws of the tree: crate graph, headers, file length, who prints, names in documents
+  ci      what a merge needs: fmt, clippy, test, docs, deny
+  docs    writes the documents that are generated (config schema, command line reference)
+  bench   ratios and agreements measured side by side; never decides a test
+";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    let root = xtask::workspace_root()?;
+    match arguments.first().map(String::as_str) {
+        Some("test") => xtask::test::run(&root, rest),
+        Some("tidy") => xtask::tidy::run(&root),
+        Some("ci") => xtask::ci::run(&root),
+        Some("docs") => xtask::docs::run(&root),
+        Some("bench") => xtask::bench::run(&root, rest),
+        Some("help" | "--help" | "-h") | None => {
+            xtask::say(HELP.trim_end());
+            Ok(())
+        }
+        Some(other) => bail!("xtask has no job `{other}`\n\n{HELP}"),
+    }
+}

@@ -42,7 +42,10 @@ pub struct Written {
 impl Written {
     /// A file without a remark.
     pub fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), note: None }
+        Self {
+            path: path.to_owned(),
+            note: None,
+        }
     }
 }
 

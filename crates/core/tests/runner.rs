@@ -1,0 +1,369 @@
+//! The runner against backends that misbehave in known ways.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ai_energy_core::backend::{Request, Tally};
+use ai_energy_core::fakes::{FakeBackend, FakeSource};
+use ai_energy_core::record::{Ending, Generation, RequestError, TokenCount, TokenCountSource};
+use ai_energy_core::runner::{self, Parts, Stop};
+use ai_energy_core::{
+    Backend, BackendInfo, Check, Clock, DatasetInfo, Domain, EnergySource, ErrorClass, Fault,
+    FormattedPrompt, GenerationParams, LoadPlan, Observer, Plan, PromptContent, ReadFault, RequestRecord,
+    SourceDiscovery,
+};
+use async_trait::async_trait;
+use serde_json::Map;
+
+fn plan(concurrency: usize) -> Plan {
+    Plan {
+        name: "test".to_owned(),
+        run_id: "test-1".to_owned(),
+        load: LoadPlan {
+            concurrency,
+            max_consecutive_failures: 3,
+        },
+        generation: GenerationParams {
+            max_new_tokens: Some(4),
+            ..GenerationParams::default()
+        },
+        sampling_interval_ms: 5,
+        keep_text: false,
+    }
+}
+
+fn parts(backend: impl Backend + 'static, prompts: usize) -> Parts {
+    let prompt = |index| FormattedPrompt {
+        index,
+        content: PromptContent::Text("x".to_owned()),
+        params: Map::new(),
+        chat_template_kwargs: Map::new(),
+        target_output_tokens: None,
+    };
+    Parts {
+        backend: Arc::new(backend),
+        prompts: (0..prompts).map(|index| Arc::new(prompt(index))).collect(),
+        dataset: DatasetInfo {
+            name: "t".to_owned(),
+            kind: "t".to_owned(),
+            revision: None,
+            sha256: String::new(),
+            rows: Some(prompts),
+        },
+        checks: Vec::new(),
+        sources: SourceDiscovery {
+            sources: vec![Box::new(FakeSource::new(Domain::Gpu, 50.0))],
+            ..SourceDiscovery::default()
+        },
+        observers: Vec::new(),
+        clock: Clock::start(),
+        stop: Stop::new(),
+        tally: Arc::new(Tally::default()),
+        started_at: "2026-01-01T00:00:00Z".to_owned(),
+        environment: Map::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn quick() -> FakeBackend {
+    FakeBackend {
+        first_token: Duration::from_millis(2),
+        inter_token: Duration::from_millis(1),
+    }
+}
+
+/// Delegates to a fake and lets a test decide how a request ends.
+struct Scripted<F> {
+    fake: FakeBackend,
+    in_flight: AtomicUsize,
+    most_in_flight: Arc<AtomicUsize>,
+    end: F,
+}
+
+impl<F> Scripted<F> {
+    fn new(end: F) -> (Self, Arc<AtomicUsize>) {
+        let most = Arc::new(AtomicUsize::new(0));
+        (
+            Self {
+                fake: quick(),
+                in_flight: AtomicUsize::new(0),
+                most_in_flight: Arc::clone(&most),
+                end,
+            },
+            most,
+        )
+    }
+}
+
+#[async_trait]
+impl<F: Fn(usize, Generation) -> Generation + Send + Sync> Backend for Scripted<F> {
+    fn info(&self) -> BackendInfo {
+        self.fake.info()
+    }
+
+    async fn validate(&self) -> Result<Vec<Check>, Fault> {
+        self.fake.validate().await
+    }
+
+    async fn generate(&self, request: &Request, clock: &Clock, tally: &Tally) -> Generation {
+        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_in_flight.fetch_max(now, Ordering::SeqCst);
+        let generation = self.fake.generate(request, clock, tally).await;
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        (self.end)(request.prompt.index, generation)
+    }
+
+    async fn count_tokens(&self, text: &str) -> Option<u32> {
+        u32::try_from(text.split_whitespace().count()).ok()
+    }
+}
+
+fn fail(mut generation: Generation) -> Generation {
+    let error = RequestError {
+        class: ErrorClass::Server,
+        message: "no".to_owned(),
+        status: Some(500),
+    };
+    generation.error = Some(error);
+    generation
+}
+
+#[tokio::test]
+async fn keeps_exactly_the_asked_number_in_flight_and_runs_each_prompt_once() {
+    let (backend, most) = Scripted::new(|_, generation| generation);
+    let record = runner::run(plan(4), parts(backend, 13)).await;
+    assert_eq!(most.load(Ordering::SeqCst), 4);
+    let mut indices: Vec<_> = record
+        .requests
+        .iter()
+        .map(|request| request.prompt_index)
+        .collect();
+    indices.sort_unstable();
+    assert_eq!(indices, (0..13).collect::<Vec<_>>());
+    assert_eq!(record.ending, Ending::Complete);
+    assert!(record.synthetic, "a fake part marks the record");
+}
+
+#[tokio::test]
+async fn the_window_is_the_measured_requests_and_readings_enclose_it() {
+    let record = runner::run(plan(2), parts(quick(), 6)).await;
+    let (start, end) = record.load_window().unwrap();
+    assert_eq!(
+        record
+            .requests
+            .iter()
+            .map(|request| request.scheduled)
+            .min()
+            .map(|first| first >= start),
+        Some(true)
+    );
+    assert_eq!(
+        record.requests.iter().map(|request| request.generation.end).max(),
+        Some(end)
+    );
+    assert!(record.readings.first().unwrap().at <= start);
+    assert!(record.readings.last().unwrap().at >= end);
+    assert!(record.readings.windows(2).all(|pair| pair[0].at <= pair[1].at));
+}
+
+#[tokio::test]
+async fn three_failures_in_a_row_end_the_run_and_keep_what_was_measured() {
+    let (backend, _) =
+        Scripted::new(|index, generation| if index >= 2 { fail(generation) } else { generation });
+    let record = runner::run(plan(1), parts(backend, 50)).await;
+    assert_eq!(record.ending, Ending::TooManyFailures { in_a_row: 3 });
+    assert_eq!(
+        record
+            .requests
+            .iter()
+            .filter(|request| request.succeeded())
+            .count(),
+        2
+    );
+    assert_eq!(record.requests.len(), 5);
+}
+
+#[tokio::test]
+async fn failures_that_are_not_in_a_row_do_not_end_the_run() {
+    let (backend, _) = Scripted::new(|index, generation| {
+        if index % 3 == 2 {
+            generation
+        } else {
+            fail(generation)
+        }
+    });
+    let record = runner::run(plan(1), parts(backend, 9)).await;
+    assert_eq!(record.ending, Ending::Complete);
+    assert_eq!(
+        record.requests.iter().filter(|request| request.failed()).count(),
+        6
+    );
+}
+
+#[tokio::test]
+async fn failures_ending_the_run_cancel_what_is_in_flight_without_counting_it_as_failed() {
+    let (backend, _) = Scripted::new(|_, generation| fail(generation));
+    let record = runner::run(plan(8), parts(backend, 40)).await;
+    assert!(matches!(record.ending, Ending::TooManyFailures { .. }));
+    let failed = record.requests.iter().filter(|request| request.failed()).count();
+    let cancelled = record
+        .requests
+        .iter()
+        .filter(|request| request.cancelled())
+        .count();
+    assert_eq!(failed + cancelled, record.requests.len());
+    assert!(failed >= 3 && record.requests.len() < 40);
+}
+
+/// Stops the run once a number of requests ended.
+struct StopAfter {
+    stop: Stop,
+    left: AtomicUsize,
+}
+
+impl Observer for StopAfter {
+    fn request_ended(&self, _record: &RequestRecord) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.stop.cancel();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stop_keeps_what_ended_and_marks_the_rest_cancelled() {
+    let mut parts = parts(quick(), 100);
+    parts.observers.push(Arc::new(StopAfter {
+        stop: parts.stop.clone(),
+        left: AtomicUsize::new(5),
+    }));
+    let record = runner::run(plan(2), parts).await;
+    assert_eq!(record.ending, Ending::Interrupted);
+    assert!(
+        record
+            .requests
+            .iter()
+            .filter(|request| request.succeeded())
+            .count()
+            >= 5
+    );
+    assert!(record.requests.len() < 100);
+    assert_eq!(
+        record.requests.iter().filter(|request| request.failed()).count(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_stop_after_the_last_request_interrupts_nothing() {
+    let mut parts = parts(quick(), 3);
+    parts.observers.push(Arc::new(StopAfter {
+        stop: parts.stop.clone(),
+        left: AtomicUsize::new(3),
+    }));
+    assert_eq!(runner::run(plan(1), parts).await.ending, Ending::Complete);
+}
+
+#[tokio::test]
+async fn tokens_that_the_server_did_not_count_are_counted_by_the_tokenizer() {
+    let (backend, _) = Scripted::new(|index, mut generation: Generation| {
+        generation.text = Some("one two three".to_owned());
+        if index == 0 {
+            generation.completion_tokens = Some(TokenCount {
+                tokens: 9,
+                source: TokenCountSource::Chunks,
+            });
+        }
+        generation
+    });
+    let record = runner::run(plan(1), parts(backend, 2)).await;
+    let counts: Vec<_> = record
+        .requests
+        .iter()
+        .map(|request| request.generation.completion_tokens.unwrap())
+        .collect();
+    assert_eq!(
+        counts[0],
+        TokenCount {
+            tokens: 3,
+            source: TokenCountSource::Tokenizer
+        }
+    );
+    assert_eq!(
+        counts[1],
+        TokenCount {
+            tokens: 4,
+            source: TokenCountSource::Server
+        }
+    );
+    assert!(
+        record
+            .requests
+            .iter()
+            .all(|request| request.generation.text.is_none()),
+        "texts are dropped unless kept"
+    );
+}
+
+/// A source that fails now and then and dies later.
+struct Dying {
+    channels: Vec<ai_energy_core::Channel>,
+    reads: usize,
+}
+
+impl EnergySource for Dying {
+    fn channels(&self) -> &[ai_energy_core::Channel] {
+        &self.channels
+    }
+
+    fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
+        self.reads += 1;
+        match self.reads {
+            1 => {
+                out(0, 7);
+                Ok(())
+            }
+            2 => Err(ReadFault::Transient("busy".to_owned())),
+            _ => Err(ReadFault::Gone("lost".to_owned())),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_dies_is_told_and_others_are_read_on() {
+    let mut parts = parts(quick(), 10);
+    let channels = FakeSource::new(Domain::Cpu, 1.0).channels().to_vec();
+    parts.sources.sources.push(Box::new(Dying { channels, reads: 0 }));
+    let record = runner::run(plan(1), parts).await;
+    assert_eq!(record.channels.len(), 2);
+    assert_eq!(
+        record
+            .readings
+            .iter()
+            .filter(|reading| reading.channel == 1)
+            .count(),
+        1
+    );
+    assert!(
+        record
+            .readings
+            .iter()
+            .filter(|reading| reading.channel == 0)
+            .count()
+            > 3
+    );
+    let fault = &record.sampler.faults[0];
+    assert_eq!(
+        (fault.channel.as_str(), fault.count, fault.gone),
+        ("fake:cpu", 2, true)
+    );
+    assert_eq!(fault.message, "busy");
+}
+
+#[tokio::test]
+async fn a_record_survives_its_journey_through_json() {
+    let record = runner::run(plan(2), parts(quick(), 3)).await;
+    let text = serde_json::to_string(&record).unwrap();
+    let back: ai_energy_core::RunRecord = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, record);
+}
