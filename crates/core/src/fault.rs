@@ -25,7 +25,7 @@ pub enum FaultKind {
 pub struct Fault {
     /// What the caller can do.
     pub kind: FaultKind,
-    /// The thing it is about, for example `dataset prompts.csv`.
+    /// The thing it is about, for example `dataset prompts.txt`.
     pub object: String,
     /// What is wrong with it.
     pub cause: String,
@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn the_remedy_comes_last_and_only_where_there_is_one() {
-        let bare = Fault::new(FaultKind::Usage, "dataset a.csv", "has no column `text`");
-        assert_eq!(bare.to_string(), "dataset a.csv: has no column `text`");
+        let bare = Fault::new(FaultKind::Usage, "dataset a.txt", "has no column `text`");
+        assert_eq!(bare.to_string(), "dataset a.txt: has no column `text`");
         let full = bare.remedy("set scenario.text_column_name");
         assert!(
             full.to_string()

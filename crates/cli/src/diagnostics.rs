@@ -1,0 +1,97 @@
+//! What goes to standard error: logs through tracing, errors, notes. Refuses to write results.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Globals, LogFormat, When};
+use crate::exit::{CliError, Exit};
+
+/// Prints clap's answer (help, version, or what is wrong with the arguments) and gives its exit code.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is not worth a message.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.code() } else { Exit::Ok.code() }
+}
+
+/// Starts logging to standard error. `RUST_LOG` wins over `-v`.
+pub fn start_logging(globals: &Globals) {
+    let level = match globals.verbose {
+        0 if globals.quiet => "error",
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let ours = format!("error,{}", crates_at(level));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(ours));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A subscriber that a library user has set stays.
+    let _ = match globals.log_format {
+        LogFormat::Text => {
+            subscriber.with_ansi(colour(globals.color, std::io::stderr().is_terminal())).without_time().try_init()
+        }
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    };
+}
+
+fn crates_at(level: &str) -> String {
+    ["core", "cli", "config", "datasets", "formatters", "metrics", "reporters", "simulator"]
+        .iter()
+        .map(|name| format!("ai_energy_{name}={level}"))
+        .chain(["vllm", "pytorch"].iter().map(|name| format!("ai_energy_backends_{name}={level}")))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// `true` where colours are to be used on a stream.
+pub fn colour(when: When, is_terminal: bool) -> bool {
+    match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    }
+}
+
+/// `true` where standard error can show more than ASCII: the locale says UTF-8, and the terminal is no dumb one.
+pub fn unicode() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_default();
+    let utf8 = locale.to_lowercase().replace('-', "").contains("utf8");
+    utf8 && std::env::var("TERM").as_deref() != Ok("dumb")
+}
+
+/// Prints an error: in colour `error:` on a terminal, as a JSON line where logs are JSON.
+pub fn print_error(error: &CliError) {
+    to_stderr(&format!("error: {error}"));
+}
+
+/// Prints a line for the user on standard error.
+pub fn note(line: &str) {
+    to_stderr(line);
+}
+
+fn to_stderr(line: &str) {
+    // Nothing can be done where standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints to standard output. A closed pipe ends quietly, as `| head` expects.
+///
+/// # Errors
+/// Standard output cannot be written, for example because the disk that it goes to is full.
+pub fn print_out(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(ai_energy_core::Fault::new(
+            ai_energy_core::FaultKind::Output,
+            "standard output",
+            format!("cannot be written: {error}"),
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,54 @@
+//! The command line as a library: arguments, the registry of concrete parts, diagnostics and commands.
+//!
+//! The only crate that names concrete parts and the only one that prints. Refuses to measure and to compute.
+
+pub mod args;
+pub mod assemble;
+pub mod commands;
+pub mod diagnostics;
+pub mod exit;
+pub mod progress;
+pub mod registry;
+pub mod resolve;
+pub mod settings;
+pub mod signals;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command, ConfigCommand};
+use exit::Exit;
+
+/// Runs the program with its arguments, the program's name first, and returns its exit code.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args::with_default_command(arguments)) {
+        Ok(cli) => cli,
+        Err(error) => return diagnostics::usage(&error),
+    };
+    diagnostics::start_logging(&cli.globals);
+    match dispatch(&cli) {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            diagnostics::print_error(&error);
+            error.exit().code()
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<Exit, exit::CliError> {
+    match &cli.command {
+        Command::Run(arguments) => commands::run::run(arguments, &cli.globals),
+        Command::Validate(arguments) => commands::validate::validate(arguments, &cli.globals),
+        Command::List(arguments) => commands::list::list(arguments),
+        Command::Config(arguments) => match &arguments.command {
+            ConfigCommand::Show(show) => commands::config::show(show),
+            ConfigCommand::Schema => commands::config::schema(),
+            ConfigCommand::List => commands::config::list(),
+        },
+        Command::Simulate(arguments) => commands::simulate::simulate(arguments, &cli.globals),
+        Command::Completions(arguments) => commands::shell::completions(arguments),
+        Command::Man(arguments) => commands::shell::man(arguments),
+    }
+}

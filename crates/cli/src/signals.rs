@@ -1,0 +1,56 @@
+//! SIGINT and SIGTERM end the load, not the program: what was measured is still written. A second one ends at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use ai_energy_core::Stop;
+
+use crate::diagnostics;
+use crate::exit::Exit;
+
+/// Which signal came, if any.
+#[derive(Debug, Clone, Default)]
+pub struct Received(Arc<AtomicU8>);
+
+impl Received {
+    /// The exit code that belongs to the signal.
+    pub fn exit(&self) -> Option<Exit> {
+        match self.0.load(Ordering::SeqCst) {
+            130 => Some(Exit::Interrupted),
+            143 => Some(Exit::Terminated),
+            _ => None,
+        }
+    }
+}
+
+/// Listens from now on: the first signal cancels `stop`, the second ends the program.
+pub fn listen(stop: Stop) -> Received {
+    let received = Received::default();
+    let told = received.clone();
+    tokio::spawn(async move {
+        let Some(first) = next_signal().await else { return };
+        told.0.store(first.number(), Ordering::SeqCst);
+        diagnostics::note("stopping: requests in flight are ended and what was measured is written; again to end at once");
+        stop.cancel();
+        if let Some(second) = next_signal().await {
+            std::process::exit(i32::from(second.number()));
+        }
+    });
+    received
+}
+
+#[cfg(unix)]
+async fn next_signal() -> Option<Exit> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).ok()?;
+    let mut terminate = signal(SignalKind::terminate()).ok()?;
+    tokio::select! {
+        _ = interrupt.recv() => Some(Exit::Interrupted),
+        _ = terminate.recv() => Some(Exit::Terminated),
+    }
+}
+
+#[cfg(not(unix))]
+async fn next_signal() -> Option<Exit> {
+    tokio::signal::ctrl_c().await.ok().map(|()| Exit::Interrupted)
+}
