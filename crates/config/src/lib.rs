@@ -1,1 +1,7 @@
 //! (being written)
+#![allow(dead_code)]
+mod error;
+mod format;
+mod node;
+mod origin;
+mod scalar;
