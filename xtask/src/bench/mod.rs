@@ -1,0 +1,70 @@
+//! `cargo xtask bench`: what the client costs and how true its times are, against the simulator's own truth and against
+//! other programs in the same run. Prints ratios and errors; never decides a test, since machines differ.
+
+mod agreement;
+mod client;
+mod server;
+mod startup;
+
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+use crate::{say, shell};
+
+/// Runs one benchmark or all: `agreement`, `startup`, `client`.
+///
+/// # Errors
+/// The release build fails, or a benchmark cannot be run.
+pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    shell(
+        root,
+        "cargo",
+        &["build", "--release", "--quiet", "--package", "ai-energy-cli"],
+    )?;
+    let program = program(root);
+    match arguments.first().map(String::as_str) {
+        None => {
+            startup::run(&program)?;
+            agreement::run(&program)?;
+            client::run(&program)
+        }
+        Some("startup") => startup::run(&program),
+        Some("agreement") => agreement::run(&program),
+        Some("client") => client::run(&program),
+        Some(other) => bail!("there is no benchmark `{other}`: known are startup, agreement, client"),
+    }
+}
+
+fn program(root: &Path) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    target.join("release/ai-energy-benchmark")
+}
+
+/// A folder for a benchmark's results that goes when it is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("ai-energy-bench-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            say(&format!("cannot remove {}: {error}", self.0.display()));
+        }
+    }
+}
+
+/// The `q`-quantile of some values, `0 <= q <= 1`; not a number where there are none.
+fn quantile(values: &mut [f64], q: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    values
+        .get((q * last as f64).round() as usize)
+        .copied()
+        .unwrap_or(f64::NAN)
+}
