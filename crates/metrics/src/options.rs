@@ -1,0 +1,295 @@
+//! What a user may set about measuring, and the folders that sources read.
+//!
+//! Refuses to know where options come from: files, environment and command line are another crate's business.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use ai_energy_core::{Fault, FaultKind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::location::check_location;
+use crate::sources::SOURCES;
+use crate::summary::SummaryOptions;
+
+/// Which sources to look for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "Selection", into = "Selection")]
+pub enum SourceSelection {
+    /// Every source, instruments before models.
+    #[default]
+    Auto,
+    /// The named ones alone; an empty list measures nothing.
+    Named(Vec<String>),
+}
+
+/// How a selection is written: `auto`, one name, names with commas between, or a list of names.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Selection {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl From<Selection> for SourceSelection {
+    fn from(written: Selection) -> Self {
+        let names = match written {
+            Selection::Text(text) if text.trim().eq_ignore_ascii_case("auto") => return Self::Auto,
+            Selection::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+            Selection::List(names) => names,
+        };
+        Self::Named(names.into_iter().filter(|name| !name.is_empty()).collect())
+    }
+}
+
+impl From<SourceSelection> for Selection {
+    fn from(selection: SourceSelection) -> Self {
+        match selection {
+            SourceSelection::Auto => Self::Text("auto".to_owned()),
+            SourceSelection::Named(names) => Self::List(names),
+        }
+    }
+}
+
+impl SourceSelection {
+    /// `true` where the source of this name is to be looked for.
+    pub fn includes(&self, name: &str) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Named(names) => names.iter().any(|wanted| wanted == name),
+        }
+    }
+}
+
+/// Options of measuring.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Energy sources to look for: `auto` (all of them, instruments before models) or a list of names as
+    /// `list sources` prints them. An empty list measures nothing.
+    #[schemars(with = "Selection")]
+    pub sources: SourceSelection,
+    /// Milliseconds between two rounds of sensor readings.
+    #[schemars(range(min = 1))]
+    pub interval_ms: u32,
+    /// Indices of the GPUs to measure, as NVML numbers them. Unset: those that `CUDA_VISIBLE_DEVICES` names, or
+    /// all where that is unset too.
+    pub gpu_ids: Option<Vec<u32>>,
+    /// Country whose grid feeds the machine, ISO 3166-1 alpha-3. Unset: USA, reported as "default, not stated".
+    pub country_iso_code: Option<String>,
+    /// Region within the country; for the USA a state's name or two-letter code.
+    pub region: Option<String>,
+    /// Grid carbon intensity in gCO2e/kWh; overrides the tables.
+    pub carbon_intensity_g_per_kwh: Option<f64>,
+    /// Power usage effectiveness of the building (1 or more); multiplies the energy for the emissions alone.
+    pub pue: f64,
+    /// Power in watts of all processors together under full load, for the model that stands in where RAPL cannot be
+    /// read. Unset: 4 W per hardware thread.
+    pub cpu_tdp_watts: Option<f64>,
+}
+
+impl Default for Options {
+    /// All sources, ten readings a second, all visible GPUs, the USA as an unstated location, a PUE of 1.
+    fn default() -> Self {
+        Self {
+            sources: SourceSelection::Auto,
+            interval_ms: 100,
+            gpu_ids: None,
+            country_iso_code: None,
+            region: None,
+            carbon_intensity_g_per_kwh: None,
+            pue: 1.0,
+            cpu_tdp_watts: None,
+        }
+    }
+}
+
+impl Options {
+    /// The part that summaries need.
+    pub fn summary(&self) -> SummaryOptions {
+        SummaryOptions {
+            country_iso_code: self.country_iso_code.clone(),
+            region: self.region.clone(),
+            carbon_intensity_g_per_kwh: self.carbon_intensity_g_per_kwh,
+            pue: self.pue,
+        }
+    }
+}
+
+/// Where sources look, so that tests and containers can put other folders in the system's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots {
+    /// The powercap class folder, `/sys/class/powercap`.
+    pub powercap: PathBuf,
+    /// The process file system, `/proc`.
+    pub proc: PathBuf,
+    /// The system file system, `/sys`.
+    pub sys: PathBuf,
+    /// The NVML shared library; `None` leaves the search to the system's loader.
+    pub nvml_library: Option<OsString>,
+    /// The value of `CUDA_VISIBLE_DEVICES`; `None` where it is unset.
+    pub visible_gpus: Option<String>,
+}
+
+impl Default for Roots {
+    /// The system's own folders; the NVML library that `AI_ENERGY_NVML` names, if it is set and not empty.
+    fn default() -> Self {
+        Self {
+            powercap: PathBuf::from("/sys/class/powercap"),
+            proc: PathBuf::from("/proc"),
+            sys: PathBuf::from("/sys"),
+            nvml_library: std::env::var_os("AI_ENERGY_NVML").filter(|path| !path.is_empty()),
+            visible_gpus: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
+        }
+    }
+}
+
+/// Checks every option without touching the machine.
+///
+/// # Errors
+/// The first option that cannot be used: an unknown source, a number out of range, an unknown country or region.
+pub fn check_options(options: &Options) -> Result<(), Fault> {
+    if let SourceSelection::Named(names) = &options.sources {
+        names.iter().try_for_each(|name| check_source_name(name))?;
+    }
+    if options.interval_ms == 0 {
+        return Err(
+            usage("metrics.interval_ms", "0 ms between readings is no interval")
+                .remedy("set 1 or more; 100 suits most sensors"),
+        );
+    }
+    if let Some(watts) = options.cpu_tdp_watts
+        && !(watts.is_finite() && watts > 0.0)
+    {
+        return Err(usage("metrics.cpu_tdp_watts", format!("{watts} is not a power"))
+            .remedy("set the processors' design power in watts, for example 65"));
+    }
+    check_location(&options.summary()).map(|_| ())
+}
+
+fn check_source_name(name: &str) -> Result<(), Fault> {
+    if SOURCES.iter().any(|kind| kind.name == name) {
+        return Ok(());
+    }
+    let known: Vec<&str> = SOURCES.iter().map(|kind| kind.name).collect();
+    let fault = usage("metrics.sources", format!("there is no energy source `{name}`"));
+    Err(match nearest(name, known.iter().copied()).first() {
+        Some(close) => fault.remedy(format!("did you mean `{close}`? known are {}", known.join(", "))),
+        None => fault.remedy(format!("known are {}", known.join(", "))),
+    })
+}
+
+pub(crate) fn usage(object: &str, cause: impl Into<String>) -> Fault {
+    Fault::new(FaultKind::Usage, object, cause)
+}
+
+/// Up to three of `known` that resemble `word`, the nearest first, without regard to case.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let word = word.to_lowercase();
+    let mut scored: Vec<(f64, &str)> = known
+        .map(|candidate| (strsim::jaro_winkler(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(score, _)| *score >= 0.75)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    scored
+        .into_iter()
+        .take(3)
+        .map(|(_, candidate)| candidate)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: serde_json::Value) -> Options {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn sources_may_be_auto_a_name_a_line_or_a_list() {
+        assert_eq!(read(json!({"sources": "auto"})).sources, SourceSelection::Auto);
+        assert_eq!(
+            read(json!({"sources": "rapl"})).sources,
+            SourceSelection::Named(vec!["rapl".into()])
+        );
+        let two = SourceSelection::Named(vec!["nvml".into(), "rapl".into()]);
+        assert_eq!(read(json!({"sources": "nvml, rapl"})).sources, two);
+        assert_eq!(read(json!({"sources": ["nvml", "rapl"]})).sources, two);
+        assert!(two.includes("rapl") && !two.includes("cpu_model"));
+    }
+
+    #[test]
+    fn options_survive_json_and_refuse_unknown_keys() {
+        let options = Options {
+            gpu_ids: Some(vec![1]),
+            cpu_tdp_watts: Some(65.0),
+            ..Options::default()
+        };
+        let again: Options = serde_json::from_value(serde_json::to_value(&options).unwrap()).unwrap();
+        assert_eq!(again, options);
+        assert!(serde_json::from_value::<Options>(json!({"intervall_ms": 5})).is_err());
+    }
+
+    #[test]
+    fn the_schema_allows_a_word_and_a_list_of_sources() {
+        let schema = serde_json::to_string(&schemars::schema_for!(Options)).unwrap();
+        assert!(
+            schema.contains("\"array\"") && schema.contains("interval_ms"),
+            "{schema}"
+        );
+    }
+
+    #[test]
+    fn a_misspelt_source_is_named_with_its_neighbour() {
+        let options = Options {
+            sources: SourceSelection::Named(vec!["rappl".into()]),
+            ..Options::default()
+        };
+        let fault = check_options(&options).unwrap_err();
+        assert!(
+            fault.cause.contains("`rappl`") && fault.remedy.contains("`rapl`"),
+            "{fault}"
+        );
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        let good = Options::default();
+        assert_eq!(check_options(&good), Ok(()));
+        for bad in [
+            Options {
+                interval_ms: 0,
+                ..good.clone()
+            },
+            Options {
+                cpu_tdp_watts: Some(-1.0),
+                ..good.clone()
+            },
+            Options {
+                pue: 0.5,
+                ..good.clone()
+            },
+            Options {
+                pue: f64::NAN,
+                ..good.clone()
+            },
+            Options {
+                carbon_intensity_g_per_kwh: Some(-3.0),
+                ..good.clone()
+            },
+            Options {
+                country_iso_code: Some("XXX".into()),
+                ..good.clone()
+            },
+        ] {
+            let fault = check_options(&bad).unwrap_err();
+            assert!(
+                !fault.remedy.is_empty() && fault.object.starts_with("metrics."),
+                "{fault}"
+            );
+        }
+    }
+}

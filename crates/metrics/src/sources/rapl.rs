@@ -1,0 +1,269 @@
+//! RAPL energy counters of Intel and AMD processors, read from the kernel's powercap folder.
+//!
+//! Counts each joule once: packages and memory count; the platform zone (`psys`) overlaps both and is kept for a
+//! cross-check; `core` and `uncore` are parts of their package and are not read; the memory-mapped twin of a package
+//! is not read where the package itself is. Zones that AMD mirrors from die to die are not told apart yet.
+
+use std::fs;
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergySource, ReadFault};
+use ai_energy_core::figure::Provenance;
+
+use super::probe::{Burst, burst};
+use super::{Found, Search, missing};
+use crate::machine;
+
+/// The source's name.
+pub(super) const NAME: &str = "rapl";
+
+/// Relative error at 95 %, from published comparisons of RAPL with meters on server processors of the last decade.
+const GAIN_CI95: f64 = 0.05;
+
+/// The counters move every millisecond or so.
+const PROBE: Burst = Burst {
+    limit: Duration::from_millis(20),
+    pause: Duration::from_micros(300),
+};
+
+/// A zone as the folder shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Zone {
+    /// For example `intel-rapl:0:1`.
+    entry: String,
+    /// What the kernel calls it, for example `package-0` or `dram`.
+    name: String,
+    /// `true` for the memory-mapped interface.
+    mapped: bool,
+    path: PathBuf,
+}
+
+/// Looks for readable zones.
+pub(super) fn discover(search: &Search<'_>) -> Found {
+    let zones = zones(&search.roots.powercap);
+    if zones.is_empty() {
+        let (reason, remedy) = absent(search);
+        return both(&reason, &remedy);
+    }
+    let mut channels = Vec::new();
+    let mut files = Vec::new();
+    let mut refused = None;
+    for zone in &zones {
+        let Some((domain, counts)) = role(zone, &zones) else {
+            continue;
+        };
+        let file = zone.path.join("energy_uj");
+        match read_number(&file) {
+            Ok(_) => {
+                channels.push(channel(zone, &zones, domain, counts));
+                files.push(file);
+            }
+            Err(error) => refused = refused.or(Some(refusal(&file, &error))),
+        }
+    }
+    let counted = |domain: Domain| {
+        channels
+            .iter()
+            .any(|channel| channel.counts && channel.domain == domain)
+    };
+    let (cpu, ram) = (counted(Domain::Cpu), counted(Domain::Ram));
+    // Half of the packages would be half of the energy: what is refused in part is refused whole.
+    if let Some((reason, remedy)) = refused {
+        return both(&reason, &remedy);
+    }
+    let mut found = match channels.is_empty() {
+        true => Found::default(),
+        false => Found::source(Rapl {
+            channels,
+            files,
+            probed: false,
+        }),
+    };
+    if !cpu {
+        found.unavailable.push(missing(
+            NAME,
+            Domain::Cpu,
+            "powercap shows no processor package",
+            "",
+        ));
+    }
+    if !ram {
+        found.unavailable.push(missing(
+            NAME,
+            Domain::Ram,
+            "this processor shows no memory zone (dram)",
+            "",
+        ));
+    }
+    found
+}
+
+fn both(reason: &str, remedy: &str) -> Found {
+    let entries = [Domain::Cpu, Domain::Ram].map(|domain| missing(NAME, domain, reason, remedy));
+    Found {
+        unavailable: entries.to_vec(),
+        ..Found::default()
+    }
+}
+
+/// Why there may be no zones at all, and what to do.
+fn absent(search: &Search<'_>) -> (String, String) {
+    let folder = search.roots.powercap.display();
+    let reason = format!("{folder} shows no RAPL zones");
+    if machine::virtual_machine(search.roots) == Some(true) {
+        return (
+            format!("{reason}; this is a virtual machine"),
+            "measure on the host itself".to_owned(),
+        );
+    }
+    match machine::container(search.roots) {
+        Some(kind) => (
+            format!("{reason}; this is a container ({kind})"),
+            format!("mount the host's {folder} into the container read-only"),
+        ),
+        None => (
+            reason,
+            "load the kernel module intel_rapl_common, if the processor has RAPL".to_owned(),
+        ),
+    }
+}
+
+fn zones(folder: &Path) -> Vec<Zone> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut zones: Vec<Zone> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let file_name = entry.file_name().into_string().ok()?;
+            let (class, _) = file_name.split_once(':')?;
+            let mapped = class == "intel-rapl-mmio";
+            if !mapped && class != "intel-rapl" {
+                return None;
+            }
+            let path = entry.path();
+            let name = machine::line(&path.join("name"))?;
+            Some(Zone {
+                entry: file_name,
+                name,
+                mapped,
+                path,
+            })
+        })
+        .collect();
+    zones.sort_by(|a, b| a.entry.cmp(&b.entry));
+    zones
+}
+
+/// What a zone is for: its domain and whether it counts; `None` where it is not read.
+fn role(zone: &Zone, all: &[Zone]) -> Option<(Domain, bool)> {
+    let twin = || {
+        all.iter()
+            .any(|other| !other.mapped && full_name(other, all) == full_name(zone, all))
+    };
+    if zone.mapped && twin() {
+        return None;
+    }
+    match zone.name.as_str() {
+        name if name.starts_with("package") => Some((Domain::Cpu, true)),
+        "dram" => Some((Domain::Ram, true)),
+        "psys" => Some((Domain::Node, false)),
+        _ => None,
+    }
+}
+
+/// `package-0`, or `package-0:dram` for a zone within another.
+fn full_name(zone: &Zone, all: &[Zone]) -> String {
+    let parent = zone
+        .entry
+        .rsplit_once(':')
+        .and_then(|(parent, _)| all.iter().find(|other| other.entry == parent));
+    match parent {
+        Some(parent) => format!("{}:{}", parent.name, zone.name),
+        None => zone.name.clone(),
+    }
+}
+
+fn channel(zone: &Zone, all: &[Zone], domain: Domain, counts: bool) -> Channel {
+    let name = full_name(zone, all);
+    let wrap_microjoules = read_number(&zone.path.join("max_energy_range_uj")).ok();
+    let source = match zone.mapped {
+        true => "RAPL counter (memory-mapped)",
+        false => "RAPL counter",
+    };
+    Channel {
+        name: format!("{NAME}:{name}"),
+        domain,
+        device: name.clone(),
+        device_id: format!("{NAME}:{name}"),
+        kind: ChannelKind::Counter { wrap_microjoules },
+        provenance: Provenance::Measured,
+        source: source.to_owned(),
+        gain_ci95: Some(GAIN_CI95),
+        counts,
+    }
+}
+
+fn read_number(file: &Path) -> Result<u64, Error> {
+    let text = fs::read_to_string(file)?;
+    text.trim()
+        .parse()
+        .map_err(|_| Error::new(ErrorKind::InvalidData, format!("`{}` is no number", text.trim())))
+}
+
+/// Reason and remedy for a counter that cannot be read.
+fn refusal(file: &Path, error: &Error) -> (String, String) {
+    let reason = match error.kind() {
+        ErrorKind::PermissionDenied => format!("no permission to read {}", file.display()),
+        _ => format!("{} cannot be read: {error}", file.display()),
+    };
+    let remedy = match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "run as root, or until the next boot `sudo chmod -R a+r /sys/class/powercap/*/energy_uj`, or for good a udev \
+             rule that does so; the kernel hides these counters since they can leak secrets between users"
+        }
+        _ => "",
+    };
+    (reason, remedy.to_owned())
+}
+
+struct Rapl {
+    channels: Vec<Channel>,
+    files: Vec<PathBuf>,
+    probed: bool,
+}
+
+impl Rapl {
+    /// Reads what can be read; files that are gone do not keep the others from being read.
+    fn read_once(files: &[PathBuf], out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
+        let mut failed = Vec::new();
+        for (position, file) in files.iter().enumerate() {
+            match read_number(file) {
+                Ok(value) => out(position, value),
+                Err(error) => failed.push(format!("{}: {error}", file.display())),
+            }
+        }
+        match failed.first() {
+            None => Ok(()),
+            Some(message) if failed.len() == files.len() => Err(ReadFault::Gone(message.clone())),
+            Some(message) => Err(ReadFault::Transient(message.clone())),
+        }
+    }
+}
+
+impl EnergySource for Rapl {
+    fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
+        let files = &self.files;
+        if !std::mem::replace(&mut self.probed, true) {
+            let counters: Vec<usize> = (0..files.len()).collect();
+            burst(&PROBE, &counters, out, |out| Self::read_once(files, out))?;
+        }
+        Self::read_once(files, out)
+    }
+}

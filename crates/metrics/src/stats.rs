@@ -1,0 +1,156 @@
+//! Exact statistics of a set of observations.
+//!
+//! Keeps every observation and sorts: no histogram, no sketch, no approximation. Refuses to know what is observed.
+
+use ai_energy_core::summary::Distribution;
+
+/// The distribution of `values` in `unit`; `None` without a value. Values that are not finite are left out.
+///
+/// Percentiles are of Hyndman and Fan's type 7, linear between order statistics, as in NumPy, R and Excel.
+pub fn distribution(mut values: Vec<f64>, unit: &str) -> Option<Distribution> {
+    values.retain(|value| value.is_finite());
+    values.sort_by(f64::total_cmp);
+    let (&min, &max) = (values.first()?, values.last()?);
+    let mean = mean(&values).clamp(min, max);
+    let standard_deviation = standard_deviation(&values, mean);
+    let mean_ci95 =
+        standard_deviation.map(|deviation| t95(values.len() - 1) * deviation / (values.len() as f64).sqrt());
+    Some(Distribution {
+        unit: unit.to_owned(),
+        count: values.len(),
+        mean,
+        mean_ci95,
+        standard_deviation,
+        min,
+        p50: quantile(&values, 0.5),
+        p90: quantile(&values, 0.9),
+        p95: quantile(&values, 0.95),
+        p99: quantile(&values, 0.99),
+        p999: quantile(&values, 0.999),
+        max,
+    })
+}
+
+/// The `q` quantile (0 to 1) of sorted values, type 7: position `q × (n − 1)`, linear between its neighbours.
+/// NaN for no values.
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return f64::NAN;
+    };
+    let position = q.clamp(0.0, 1.0) * last as f64;
+    let below = (position.floor() as usize).min(last);
+    let above = (below + 1).min(last);
+    let share = position - below as f64;
+    // Written so that equal neighbours give exactly that value.
+    sorted[below] + share * (sorted[above] - sorted[below])
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Sample standard deviation (n − 1); two passes, so that a large mean costs no digits.
+fn standard_deviation(values: &[f64], mean: f64) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
+/// The two-sided 95 % point of Student's t with `freedom` degrees of freedom, to about 1e-4.
+///
+/// A table up to 10; above, the Cornish-Fisher expansion around the normal point (Abramowitz and Stegun 26.7.5).
+pub fn t95(freedom: usize) -> f64 {
+    const SMALL: [f64; 10] = [
+        12.706_205, 4.302_653, 3.182_446, 2.776_445, 2.570_582, 2.446_912, 2.364_624, 2.306_004, 2.262_157,
+        2.228_139,
+    ];
+    if freedom == 0 {
+        return f64::NAN;
+    }
+    if let Some(point) = SMALL.get(freedom - 1) {
+        return *point;
+    }
+    let (z, n) = (1.959_963_985_f64, freedom as f64);
+    let g1 = (z.powi(3) + z) / 4.0;
+    let g2 = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0;
+    let g3 = (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0;
+    z + g1 / n + g2 / n.powi(2) + g3 / n.powi(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() <= 1e-3 * b.abs().max(1e-9)
+    }
+
+    #[test]
+    fn one_to_ten_by_hand() {
+        let found = distribution((1..=10).rev().map(f64::from).collect(), "s").unwrap();
+        assert_eq!(
+            (found.count, found.mean, found.min, found.max),
+            (10, 5.5, 1.0, 10.0)
+        );
+        assert_eq!((found.p50, found.p90), (5.5, 9.1));
+        assert!(close(found.p95, 9.55) && close(found.p99, 9.91) && close(found.p999, 9.991));
+        assert!(
+            close(found.standard_deviation.unwrap(), 3.027_650),
+            "sqrt(82.5 / 9)"
+        );
+        assert!(close(
+            found.mean_ci95.unwrap(),
+            2.262_157 * 3.027_650 / 10f64.sqrt()
+        ));
+    }
+
+    #[test]
+    fn one_value_has_no_spread_and_none_has_nothing() {
+        let found = distribution(vec![0.25], "s").unwrap();
+        assert_eq!(
+            (found.p50, found.p999, found.standard_deviation, found.mean_ci95),
+            (0.25, 0.25, None, None)
+        );
+        assert_eq!(distribution(vec![], "s"), None);
+        assert_eq!(distribution(vec![f64::NAN, f64::INFINITY], "s"), None);
+    }
+
+    #[test]
+    fn t_points_match_the_printed_tables() {
+        for (freedom, point) in [
+            (1, 12.706),
+            (10, 2.228),
+            (11, 2.201),
+            (30, 2.0423),
+            (120, 1.9799),
+            (100_000, 1.9600),
+        ] {
+            assert!((t95(freedom) - point).abs() < 5e-4, "{freedom}: {}", t95(freedom));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn order_holds_and_order_of_arrival_does_not_matter(mut values in prop::collection::vec(-1e6..1e6f64, 1..200)) {
+            let found = distribution(values.clone(), "s").unwrap();
+            let points = [found.min, found.p50, found.p90, found.p95, found.p99, found.p999, found.max];
+            prop_assert!(points.windows(2).all(|pair| pair[0] <= pair[1]), "{points:?}");
+            prop_assert!(found.min <= found.mean && found.mean <= found.max);
+            values.sort_by(f64::total_cmp);
+            let sorted = distribution(values, "s").unwrap();
+            prop_assert_eq!(sorted.p99, found.p99);
+            prop_assert!((sorted.mean - found.mean).abs() <= 1e-9 * found.max.abs().max(found.min.abs()).max(1.0));
+        }
+
+        #[test]
+        fn shifting_moves_places_and_keeps_spread(values in prop::collection::vec(0.0..1e3f64, 2..50), by in -1e3..1e3f64) {
+            let here = distribution(values.clone(), "s").unwrap();
+            let there = distribution(values.iter().map(|value| value + by).collect(), "s").unwrap();
+            prop_assert!((there.p90 - here.p90 - by).abs() < 1e-9);
+            prop_assert!((there.standard_deviation.unwrap() - here.standard_deviation.unwrap()).abs() < 1e-8);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! What a reader should know before trusting a figure, each with what to do about it.
+//!
+//! One function a warning and one list of them. Ids are stable: scripts filter by them. Warns of what stands in the
+//! record alone and refuses to judge whether a run is good.
+
+use ai_energy_core::clock::Stamp;
+use ai_energy_core::energy::{Channel, Domain};
+use ai_energy_core::figure::Provenance;
+use ai_energy_core::record::{Ending, SamplerFault};
+use ai_energy_core::summary::{Counts, Tokens, Warning};
+use ai_energy_core::{Fault, RunRecord};
+
+use crate::energy::ChannelResult;
+use crate::integrate::{Curve, Window};
+use crate::location::{IntensityKind, Location};
+
+/// A counter's window holds this many ticks for an error of about 1 %.
+const TICKS_FOR_ONE_PERCENT: f64 = 100.0;
+
+/// A pause of the sampler is a gap from this many intervals on.
+const GAP_INTERVALS: f64 = 10.0;
+
+/// What warnings are drawn from.
+pub(crate) struct Seen<'a> {
+    pub(crate) record: &'a RunRecord,
+    pub(crate) window: Option<Window>,
+    pub(crate) counts: &'a Counts,
+    pub(crate) tokens: &'a Tokens,
+    pub(crate) results: &'a [ChannelResult<'a>],
+    pub(crate) location: Result<Location, Fault>,
+}
+
+/// Every warning there is, in the order of reports.
+const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 12] = [
+    synthetic,
+    ended_early,
+    failed_requests,
+    source_lost,
+    reading_faults,
+    window_short,
+    sampling_gap,
+    cross_check,
+    estimated,
+    token_counts,
+    prompt_cache,
+    location,
+];
+
+/// All warnings that hold for what was seen.
+pub(crate) fn warnings(seen: &Seen<'_>) -> Vec<Warning> {
+    CHECKS.iter().flat_map(|check| check(seen)).collect()
+}
+
+fn warning(id: &str, message: String, remedy: &str) -> Warning {
+    Warning {
+        id: id.to_owned(),
+        message,
+        remedy: remedy.to_owned(),
+    }
+}
+
+/// `synthetic`: a part of the run was a fake.
+fn synthetic(seen: &Seen<'_>) -> Vec<Warning> {
+    let fake = seen
+        .record
+        .channels
+        .iter()
+        .find(|channel| channel.name.starts_with("fake:"));
+    let what = match fake {
+        Some(channel) => format!("the energy comes from {}", channel.source),
+        None if seen.record.synthetic => format!("the backend {} is synthetic", seen.record.backend.backend),
+        None => return Vec::new(),
+    };
+    vec![warning(
+        "synthetic",
+        format!("{what}: no figure here says anything about a real system"),
+        "",
+    )]
+}
+
+/// `ended_early`: not every request was run.
+fn ended_early(seen: &Seen<'_>) -> Vec<Warning> {
+    let (message, remedy) = match &seen.record.ending {
+        Ending::Complete => return Vec::new(),
+        Ending::Interrupted => (
+            "the run was interrupted".to_owned(),
+            "run it again for figures of the whole load",
+        ),
+        Ending::TooManyFailures { in_a_row } => (
+            format!("the run was stopped after {in_a_row} failures in a row"),
+            "look at the first errors in requests.jsonl",
+        ),
+    };
+    vec![warning("ended_early", message, remedy)]
+}
+
+/// `failed_requests`: their energy is in every share.
+fn failed_requests(seen: &Seen<'_>) -> Vec<Warning> {
+    let Counts { failed, total, .. } = seen.counts;
+    if *failed == 0 {
+        return Vec::new();
+    }
+    let message =
+        format!("{failed} of {total} requests failed; their energy is shared among those that succeeded");
+    vec![warning(
+        "failed_requests",
+        message,
+        "look at the errors in requests.jsonl and run again without failures",
+    )]
+}
+
+fn lost<'a>(seen: &'a Seen<'_>) -> impl Iterator<Item = (&'a Channel, &'a String)> {
+    let end = seen.window.map_or(Stamp(0), |window| window.end);
+    seen.results.iter().filter_map(move |result| {
+        let over = result.curve.as_ref().is_none_or(|curve| curve.span().1 < end);
+        let reason = result.energy.as_ref().err()?;
+        (seen.window.is_some() && over).then_some((result.channel, reason))
+    })
+}
+
+/// `source_lost`: a channel's readings end before the window does.
+fn source_lost(seen: &Seen<'_>) -> Vec<Warning> {
+    let remedy = "see the system's log for the device, and run again";
+    lost(seen)
+        .map(|(_, reason)| warning("source_lost", reason.clone(), remedy))
+        .collect()
+}
+
+/// `reading_faults`: some readings failed, but the source lived.
+fn reading_faults(seen: &Seen<'_>) -> Vec<Warning> {
+    let message = |fault: &SamplerFault| {
+        format!(
+            "{} readings of the source of {} failed: {}",
+            fault.count, fault.channel, fault.message
+        )
+    };
+    let lived = seen.record.sampler.faults.iter().filter(|fault| !fault.gone);
+    lived
+        .map(|fault| warning("reading_faults", message(fault), ""))
+        .collect()
+}
+
+/// `window_short`: the slowest instrument's ticks are too coarse for the window.
+fn window_short(seen: &Seen<'_>) -> Vec<Warning> {
+    let Some(window) = seen.window else {
+        return Vec::new();
+    };
+    let ticks = seen
+        .results
+        .iter()
+        .filter(|result| result.channel.counts)
+        .filter_map(|result| {
+            (result.channel.provenance == Provenance::Measured)
+                .then(|| Some((result.channel, result.curve.as_ref()?.tick_seconds()?)))
+                .flatten()
+        });
+    let Some((channel, tick)) = ticks.max_by(|a, b| a.1.total_cmp(&b.1)) else {
+        return Vec::new();
+    };
+    let needed = TICKS_FOR_ONE_PERCENT * tick;
+    if window.seconds() >= needed {
+        return Vec::new();
+    }
+    let message = format!(
+        "the window of {:.2} s holds {:.0} ticks of {} ({:.1} ms each): its energy is coarse",
+        window.seconds(),
+        window.seconds() / tick,
+        channel.name,
+        tick * 1e3
+    );
+    vec![warning(
+        "window_short",
+        message,
+        &format!("run more requests, for {needed:.0} s or longer"),
+    )]
+}
+
+/// `sampling_gap`: the sampler did not get to read for a while.
+fn sampling_gap(seen: &Seen<'_>) -> Vec<Warning> {
+    let interval = f64::from(seen.record.plan.sampling_interval_ms) * 1e-3;
+    let gap = seen.record.sampler.longest_gap_seconds;
+    let powers = seen
+        .results
+        .iter()
+        .any(|result| result.channel.counts && matches!(result.curve, Some(Curve::Power(_))));
+    if seen.results.is_empty() || gap <= GAP_INTERVALS * interval {
+        return Vec::new();
+    }
+    let effect = if powers {
+        "powers in between were not seen"
+    } else {
+        "counters bridge it, peak power does not"
+    };
+    let message = format!("no sensor was read for {gap:.1} s at a time; {effect}");
+    vec![warning(
+        "sampling_gap",
+        message,
+        "leave the machine a free core while measuring",
+    )]
+}
+
+/// `cross_check`: two channels of one device disagree beyond both intervals.
+fn cross_check(seen: &Seen<'_>) -> Vec<Warning> {
+    let mut found = Vec::new();
+    for counted in seen.results.iter().filter(|result| result.channel.counts) {
+        for other in seen.results.iter().filter(|result| !result.channel.counts) {
+            let same = counted.channel.device_id == other.channel.device_id
+                && counted.channel.domain == other.channel.domain;
+            if let (true, Ok(a), Ok(b)) = (same, &counted.energy, &other.energy)
+                && let (Some(a_ci95), Some(b_ci95)) = (a.ci95(), b.ci95())
+                && (a.joules - b.joules).abs() > a_ci95 + b_ci95
+            {
+                let message = format!(
+                    "{} says {:.1} ± {a_ci95:.1} J, {} says {:.1} ± {b_ci95:.1} J",
+                    counted.channel.name, a.joules, other.channel.name, b.joules
+                );
+                found.push(warning(
+                    "cross_check",
+                    message,
+                    "trust neither before a longer run agrees",
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// `cpu_estimated`, `ram_estimated`: a model stands where an instrument could.
+fn estimated(seen: &Seen<'_>) -> Vec<Warning> {
+    let of = |domain: Domain| {
+        let model = seen.results.iter().find(|result| {
+            let channel = result.channel;
+            channel.counts && channel.domain == domain && channel.provenance == Provenance::Estimated
+        })?;
+        let missing = seen
+            .record
+            .unavailable_sources
+            .iter()
+            .find(|missing| missing.domain == domain);
+        let why = missing.map_or(String::new(), |missing| {
+            format!(" ({}: {})", missing.source, missing.reason)
+        });
+        let message = format!(
+            "{} energy is a model, {}{why}",
+            domain.word(),
+            model.channel.source
+        );
+        let remedy = missing.map_or("", |missing| missing.remedy.as_str());
+        Some(warning(&format!("{}_estimated", domain.word()), message, remedy))
+    };
+    if seen
+        .results
+        .iter()
+        .any(|result| result.channel.name.starts_with("fake:"))
+    {
+        return Vec::new();
+    }
+    [Domain::Cpu, Domain::Ram].into_iter().filter_map(of).collect()
+}
+
+/// `missing_token_counts`: figures per token rest on incomplete or assumed counts.
+fn token_counts(seen: &Seen<'_>) -> Vec<Warning> {
+    use ai_energy_core::TokenCountSource::Chunks;
+    let mut found = Vec::new();
+    if seen.tokens.uncounted > 0 {
+        let message = format!(
+            "{} of {} successful requests have no token count",
+            seen.tokens.uncounted, seen.counts.successful
+        );
+        found.push(warning(
+            "missing_token_counts",
+            message,
+            "let the server send usage",
+        ));
+    }
+    if let Some(count) = seen.tokens.completion_sources.get(&Chunks) {
+        let message =
+            format!("{count} requests are counted as one token a chunk, for want of a better count");
+        found.push(warning(
+            "assumed_token_counts",
+            message,
+            "let the server send usage",
+        ));
+    }
+    found
+}
+
+/// `prompt_cache`: prompts were not computed anew.
+fn prompt_cache(seen: &Seen<'_>) -> Vec<Warning> {
+    match seen.tokens.cached_prompt {
+        Some(cached) if cached > 0 => {
+            let of = seen
+                .tokens
+                .prompt
+                .map_or(String::new(), |prompt| format!(" of {prompt}"));
+            let message =
+                format!("{cached}{of} prompt tokens came from the server's cache and cost next to nothing");
+            vec![warning(
+                "prompt_cache",
+                message,
+                "switch the server's prefix cache off to measure whole prompts",
+            )]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// `location_default`, `location_unknown`, `location_world`, `region_unused`: what the intensity rests on.
+fn location(seen: &Seen<'_>) -> Vec<Warning> {
+    let place = match &seen.location {
+        Ok(place) => place,
+        Err(fault) => {
+            let message = format!(
+                "{}: {}; the world's carbon intensity is used",
+                fault.object, fault.cause
+            );
+            return vec![warning("location_unknown", message, &fault.remedy)];
+        }
+    };
+    let mut found = Vec::new();
+    if !place.stated {
+        let message = "no location is stated; USA is used (default, not stated)".to_owned();
+        found.push(warning(
+            "location_default",
+            message,
+            "set metrics.country_iso_code",
+        ));
+    }
+    if place.kind == IntensityKind::World {
+        let message = format!(
+            "no carbon intensity is known for {}; the world's is used",
+            place.country_name
+        );
+        found.push(warning(
+            "location_world",
+            message,
+            "set metrics.carbon_intensity_g_per_kwh",
+        ));
+    }
+    if place.region_unused {
+        let message = format!(
+            "no table knows the regions of {}; the country's value is used",
+            place.country_name
+        );
+        found.push(warning(
+            "region_unused",
+            message,
+            "set metrics.carbon_intensity_g_per_kwh",
+        ));
+    }
+    found
+}
