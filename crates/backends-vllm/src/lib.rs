@@ -1,1 +1,34 @@
-//! (being written)
+//! The backend for any OpenAI-compatible server: vLLM, llama.cpp, transformers serve and others that speak the same
+//! routes.
+//!
+//! Exists so that a token's instant is the instant its bytes left the socket. A request runs in one task from the
+//! first byte sent to the last byte read: `link` drives the HTTP connection in the task that waits for it, `socket`
+//! stamps each read below TLS and before parsing, `sse` cuts the stream into events, `account` says what they amount
+//! to. A connection is made before `sent` is stamped, so connecting never counts as the server's time to first token.
+//!
+//! Refuses to schedule, to print and to compute figures; refuses to know config files and other backends.
+
+mod account;
+mod backend;
+mod body;
+mod client;
+mod counters;
+mod dial;
+mod endpoint;
+mod event;
+mod failure;
+mod identity;
+mod link;
+mod options;
+mod proxy;
+mod refusal;
+mod socket;
+mod sse;
+mod tls;
+mod validate;
+mod watch;
+
+pub use backend::VllmBackend;
+pub use counters::ServerCounters;
+pub use options::{Api, MaxTokensField, Options, ServerOptions};
+pub use validate::served_models;

@@ -1,0 +1,326 @@
+//! The backend itself: one generation from request to account.
+//!
+//! Joins the parts of this crate. Refuses to retry what a server answered: an error is a result.
+
+use ai_energy_core::backend::{Backend, BackendInfo, Check, Request, Tally};
+use ai_energy_core::record::{ErrorClass, Generation, RequestError};
+use ai_energy_core::{Clock, Fault};
+use async_trait::async_trait;
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::account::Account;
+use crate::body::body;
+use crate::client::{Client, read_whole};
+use crate::counters::{self, ServerCounters};
+use crate::failure::Failure;
+use crate::identity::Identity;
+use crate::link::Exchange;
+use crate::options::{Api, Options, ServerOptions};
+use crate::refusal::{excerpt, refusal};
+use crate::socket::Moments;
+use crate::sse::SseParser;
+use crate::watch::Watch;
+
+/// An OpenAI-compatible server.
+pub struct VllmBackend {
+    pub(crate) client: Client,
+    pub(crate) model: String,
+    pub(crate) options: ServerOptions,
+    identity: Mutex<Identity>,
+    /// The server has no `/tokenize`: it is not asked again.
+    no_tokenizer: AtomicBool,
+}
+
+impl std::fmt::Debug for VllmBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VllmBackend")
+            .field("endpoint", &self.client.endpoint().shown())
+            .field("model", &self.model)
+            .finish()
+    }
+}
+
+/// What a request has seen so far; outlives whatever went wrong.
+#[derive(Default)]
+struct Course {
+    account: Account,
+    moments: Option<Arc<Moments>>,
+    streamed: bool,
+}
+
+/// How a successful answer is written.
+enum Form {
+    Events,
+    Whole,
+}
+
+impl VllmBackend {
+    /// A backend for the options. Reads the API key from the environment; connects nowhere.
+    ///
+    /// # Errors
+    /// The endpoint, a header, a time limit, the proxy or the authority file cannot be used.
+    pub fn new(options: Options) -> Result<Self, Fault> {
+        let client = Client::new(&options)?;
+        Ok(Self {
+            client,
+            model: options.model,
+            options: options.server,
+            identity: Mutex::default(),
+            no_tokenizer: AtomicBool::new(false),
+        })
+    }
+
+    /// The server's own token counters (`/metrics`), for comparing a run with them; `None` where the server has none.
+    pub async fn server_metrics(&self) -> Option<ServerCounters> {
+        let answer = self
+            .client
+            .ask(&self.client.endpoint().beside("/metrics"), None)
+            .await
+            .ok()?;
+        counters::read(&String::from_utf8_lossy(&answer.body))
+    }
+
+    pub(crate) fn identity<T>(&self, with: impl FnOnce(&mut Identity) -> T) -> T {
+        with(&mut self.identity.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn run(
+        &self,
+        request: &Request,
+        clock: &Clock,
+        tally: &Tally,
+        course: &mut Course,
+    ) -> Result<(), RequestError> {
+        let no_cache = self.identity(|identity| identity.llama_cpp);
+        let fields = body(request, &self.model, &self.options, no_cache);
+        let bytes = serde_json::to_vec(&fields)
+            .map_err(|cause| Failure::new(ErrorClass::BadRequest, cause.to_string()).with_status(None))?;
+        let route = match self.options.api {
+            Api::Chat => "/chat/completions",
+            Api::Completions => "/completions",
+        };
+        let path = self.client.endpoint().api(route);
+        let outgoing = self
+            .client
+            .request(&path, Some(&request.id), Some(Bytes::from(bytes)))
+            .map_err(|failure| failure.with_status(None))?;
+        let mut watch = Watch::new(self.client.limits());
+        let mut exchange = self
+            .client
+            .open(outgoing, &mut watch, self.options.stream, &mut course.moments)
+            .await
+            .map_err(|failure| failure.with_status(None))?;
+        self.identity(|identity| identity.learn_headers(exchange.response.headers()));
+        let status = exchange.response.status();
+        course.account = Account::new(status.as_u16());
+        if status.is_success() {
+            return self.answer(exchange, &mut watch, clock, tally, course).await;
+        }
+        let said = read_whole(&mut exchange, &mut watch)
+            .await
+            .map_err(|failure| failure.with_status(Some(status.as_u16())))?;
+        course.account.generation.bytes_received = said.len() as u64;
+        self.client.keep(exchange).await;
+        let names: Vec<String> = fields.keys().cloned().collect();
+        Err(refusal(status.as_u16(), &said, &names))
+    }
+
+    async fn answer(
+        &self,
+        mut exchange: Exchange,
+        watch: &mut Watch,
+        clock: &Clock,
+        tally: &Tally,
+        course: &mut Course,
+    ) -> Result<(), RequestError> {
+        let status = Some(exchange.response.status().as_u16());
+        let in_order = match form(exchange.response.headers(), self.options.stream) {
+            Form::Events => {
+                course.streamed = true;
+                read_stream(&mut exchange, watch, clock, tally, &mut course.account).await?
+            }
+            Form::Whole => {
+                watch.await_whole();
+                let answer = read_whole(&mut exchange, watch)
+                    .await
+                    .map_err(|failure| failure.with_status(status))?;
+                course.account.generation.bytes_received = answer.len() as u64;
+                course.account.whole(&answer, tally)?;
+                course.account.complete(false, None)?;
+                true
+            }
+        };
+        if in_order {
+            self.client.keep(exchange).await;
+        }
+        Ok(())
+    }
+}
+
+/// How an answer is written: what its content type says, else what was asked for.
+fn form(headers: &HeaderMap, asked_for_stream: bool) -> Form {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    match kind.split(';').next().unwrap_or_default().trim() {
+        "text/event-stream" => Form::Events,
+        "application/json" | "text/html" => Form::Whole,
+        _ if asked_for_stream => Form::Events,
+        _ => Form::Whole,
+    }
+}
+
+/// Reads a stream to its end; `true` where its body ended in order, so that the connection can be used again.
+async fn read_stream(
+    exchange: &mut Exchange,
+    watch: &mut Watch,
+    clock: &Clock,
+    tally: &Tally,
+    account: &mut Account,
+) -> Result<bool, RequestError> {
+    let status = Some(exchange.response.status().as_u16());
+    let mut parser = SseParser::default();
+    loop {
+        let piece = match watch.guard(exchange.next()).await {
+            Ok(Ok(piece)) => piece,
+            // The answer is complete: what happens to the connection after it is not the request's error.
+            Ok(Err(_)) | Err(_) if account.done => return Ok(false),
+            Ok(Err(failure)) | Err(failure) => return Err(failure.with_status(status)),
+        };
+        let Some((bytes, at)) = piece else {
+            account.complete(true, parser.remainder().as_deref())?;
+            return Ok(true);
+        };
+        account.generation.bytes_received += bytes.len() as u64;
+        if account.done {
+            continue;
+        }
+        if take_piece(&mut parser, &bytes, at, clock, tally, account)?
+            && account.generation.first_token.is_some()
+        {
+            watch.saw_life(at);
+        }
+        if account.done {
+            account.complete(true, None)?;
+            watch.await_tail();
+        }
+    }
+}
+
+/// Gives a piece's events to the account; `true` where there were any.
+fn take_piece(
+    parser: &mut SseParser,
+    bytes: &[u8],
+    at: Instant,
+    clock: &Clock,
+    tally: &Tally,
+    account: &mut Account,
+) -> Result<bool, RequestError> {
+    let stamp = clock.at(at);
+    let (mut any, mut outcome) = (false, Ok(()));
+    let taken = parser.push(bytes, |data| {
+        any = true;
+        outcome = account.event(data, stamp, tally);
+        outcome.is_ok() && !account.done
+    });
+    outcome?;
+    if taken.is_err() {
+        let message = format!("an event of the stream is endless: {}", excerpt(bytes));
+        return Err(Failure::new(ErrorClass::Protocol, message).with_status(None));
+    }
+    Ok(any)
+}
+
+#[async_trait]
+impl Backend for VllmBackend {
+    fn info(&self) -> BackendInfo {
+        let identity = self.identity(|identity| identity.clone());
+        let mut details = Map::new();
+        details.insert("api".to_owned(), json!(self.options.api));
+        details.insert("stream".to_owned(), json!(self.options.stream));
+        if let Some(context) = identity.context {
+            details.insert("max_model_len".to_owned(), json!(context));
+        }
+        if self.options.tls_insecure {
+            details.insert("tls_insecure".to_owned(), Value::Bool(true));
+        }
+        BackendInfo {
+            backend: "vllm".to_owned(),
+            model: self.model.clone(),
+            endpoint: Some(self.client.endpoint().shown()),
+            device: None,
+            server: identity.server,
+            synthetic: identity.synthetic,
+            details,
+        }
+    }
+
+    async fn validate(&self) -> Result<Vec<Check>, Fault> {
+        crate::validate::validate(self).await
+    }
+
+    async fn generate(&self, request: &Request, clock: &Clock, tally: &Tally) -> Generation {
+        let mut course = Course::default();
+        let error = self.run(request, clock, tally, &mut course).await.err();
+        let Course {
+            mut account,
+            moments,
+            streamed,
+        } = course;
+        let mut end = clock.now();
+        if let Some(moments) = moments {
+            account.generation.sent = moments.last_write().map(|at| clock.at(at));
+            account.generation.first_byte = moments.first_byte().map(|at| clock.at(at));
+            if let (None, Some(last)) = (&error, moments.last_read()) {
+                end = clock.at(last);
+            }
+        }
+        tracing::debug!(id = %request.id, streamed, failed = error.is_some(), "generation ended");
+        account.close(end, self.options.keep_text, error)
+    }
+
+    async fn count_tokens(&self, text: &str) -> Option<u32> {
+        #[derive(Deserialize)]
+        struct Counted {
+            count: Option<u32>,
+            tokens: Option<Vec<Value>>,
+        }
+        if self.no_tokenizer.load(Ordering::Relaxed) {
+            return None;
+        }
+        let question = if self.identity(|identity| identity.llama_cpp) {
+            json!({"content": text, "add_special": false})
+        } else {
+            json!({"model": self.model, "prompt": text, "add_special_tokens": false})
+        };
+        let path = self.client.endpoint().beside("/tokenize");
+        match self.client.ask(&path, Some(question.to_string().into())).await {
+            Ok(answer) => {
+                let counted: Counted = serde_json::from_slice(&answer.body).ok()?;
+                counted
+                    .count
+                    .or_else(|| u32::try_from(counted.tokens?.len()).ok())
+            }
+            Err(error) => {
+                let absent = matches!(
+                    error.class,
+                    ErrorClass::NotFound | ErrorClass::BadRequest | ErrorClass::Auth
+                );
+                self.no_tokenizer.fetch_or(absent, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+
+    async fn close(&self) {
+        self.client.close();
+    }
+}

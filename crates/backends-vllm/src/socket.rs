@@ -1,0 +1,238 @@
+//! Sockets that note when bytes came and went.
+//!
+//! The stamp of a chunk is the instant at which the read of its bytes returned, below TLS and before any parsing.
+//! Refuses to know what the bytes mean.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// Bytes taken from the socket at a time. Larger than a burst of events, small enough to have one per connection.
+const READ_SIZE: usize = 16 << 10;
+
+/// When a connection last read and wrote. Relaxed atomics: one task writes and reads them, they are shared only
+/// because the HTTP client owns the socket.
+#[derive(Debug)]
+pub(crate) struct Moments {
+    origin: Instant,
+    /// Nanoseconds since the origin plus one; 0 for never.
+    last_read: AtomicU64,
+    first_plain: AtomicU64,
+    last_write: AtomicU64,
+}
+
+impl Moments {
+    fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+            last_read: AtomicU64::new(0),
+            first_plain: AtomicU64::new(0),
+            last_write: AtomicU64::new(0),
+        }
+    }
+
+    fn note(&self, cell: &AtomicU64) {
+        let nanos = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+        cell.store(nanos + 1, Ordering::Relaxed);
+    }
+
+    fn instant(&self, cell: &AtomicU64) -> Option<Instant> {
+        let nanos = cell.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.origin + Duration::from_nanos(nanos))
+    }
+
+    /// Forgets the first byte and the last write, before a request goes out.
+    pub(crate) fn arm(&self) {
+        self.first_plain.store(0, Ordering::Relaxed);
+        self.last_write.store(0, Ordering::Relaxed);
+    }
+
+    /// The last read of the socket that returned bytes.
+    pub(crate) fn last_read(&self) -> Option<Instant> {
+        self.instant(&self.last_read)
+    }
+
+    /// The read that brought the first byte of a response since [`Moments::arm`].
+    pub(crate) fn first_byte(&self) -> Option<Instant> {
+        self.instant(&self.first_plain)
+    }
+
+    /// The last write of the socket that took bytes since [`Moments::arm`].
+    pub(crate) fn last_write(&self) -> Option<Instant> {
+        self.instant(&self.last_write)
+    }
+
+    fn note_plain(&self) {
+        if self.first_plain.load(Ordering::Relaxed) == 0 {
+            self.first_plain
+                .store(self.last_read.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A TCP stream that keeps [`Moments`].
+#[derive(Debug)]
+pub(crate) struct StampedTcp {
+    tcp: TcpStream,
+    moments: Arc<Moments>,
+}
+
+impl StampedTcp {
+    pub(crate) fn new(tcp: TcpStream) -> Self {
+        Self {
+            tcp,
+            moments: Arc::new(Moments::new()),
+        }
+    }
+}
+
+impl AsyncRead for StampedTcp {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            this.moments.note(&this.moments.last_read);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for StampedTcp {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.tcp).poll_write(cx, buf))?;
+        this.moments.note(&this.moments.last_write);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs))?;
+        this.moments.note(&this.moments.last_write);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+    }
+}
+
+/// What carries the bytes.
+#[derive(Debug)]
+enum Carrier {
+    Plain(StampedTcp),
+    Tls(Box<TlsStream<StampedTcp>>),
+}
+
+/// A connection as the HTTP client wants it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    carrier: Carrier,
+    moments: Arc<Moments>,
+    buffer: Box<[u8]>,
+}
+
+impl Socket {
+    pub(crate) fn plain(tcp: StampedTcp) -> Self {
+        let moments = Arc::clone(&tcp.moments);
+        Self {
+            carrier: Carrier::Plain(tcp),
+            moments,
+            buffer: vec![0; READ_SIZE].into(),
+        }
+    }
+
+    pub(crate) fn tls(tls: TlsStream<StampedTcp>) -> Self {
+        let moments = Arc::clone(&tls.get_ref().0.moments);
+        Self {
+            carrier: Carrier::Tls(Box::new(tls)),
+            moments,
+            buffer: vec![0; READ_SIZE].into(),
+        }
+    }
+
+    pub(crate) fn moments(&self) -> Arc<Moments> {
+        Arc::clone(&self.moments)
+    }
+}
+
+impl hyper::rt::Read for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let room = buf.remaining().min(this.buffer.len());
+        let mut local = ReadBuf::new(&mut this.buffer[..room]);
+        ready!(match &mut this.carrier {
+            Carrier::Plain(tcp) => Pin::new(tcp).poll_read(cx, &mut local),
+            Carrier::Tls(tls) => Pin::new(tls).poll_read(cx, &mut local),
+        })?;
+        if !local.filled().is_empty() {
+            this.moments.note_plain();
+        }
+        buf.put_slice(local.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().carrier {
+            Carrier::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Carrier::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().carrier {
+            Carrier::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Carrier::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.carrier {
+            Carrier::Plain(tcp) => tcp.is_write_vectored(),
+            Carrier::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().carrier {
+            Carrier::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Carrier::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().carrier {
+            Carrier::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Carrier::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
