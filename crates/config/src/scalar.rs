@@ -55,7 +55,9 @@ fn float(text: &str) -> Option<Number> {
     let digits = unsigned.split(['.', 'e', 'E']).next().unwrap_or_default();
     let well_formed = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && unsigned.chars().any(|c| c.is_ascii_digit())
-        && unsigned.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-' | '_'))
+        && unsigned
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-' | '_'))
         && unsigned.contains(['.', 'e', 'E'])
         && !(digits.len() > 1 && digits.starts_with('0'));
     if !well_formed {
@@ -99,7 +101,24 @@ mod tests {
 
     #[test]
     fn what_could_mean_two_numbers_stays_text() {
-        for text in ["010", "1:30", "0, 1, 2", "1.2.3", "2024-01-01", ".inf", ".nan", "e5", "_1", "1_", "0x", "-", ".", "00.5", "1e", "é€"] {
+        for text in [
+            "010",
+            "1:30",
+            "0, 1, 2",
+            "1.2.3",
+            "2024-01-01",
+            ".inf",
+            ".nan",
+            "e5",
+            "_1",
+            "1_",
+            "0x",
+            "-",
+            ".",
+            "00.5",
+            "1e",
+            "é€",
+        ] {
             assert_eq!(typed(text), json!(text), "{text:?}");
         }
     }

@@ -20,15 +20,23 @@ const MOST_VALUES: usize = 50_000;
 
 /// Parses one document; an empty one is null.
 pub(super) fn parse(text: &str, at: At<'_>) -> Result<Node, ConfigError> {
-    let mut reader =
-        Reader { parser: Parser::new_from_str(text), at, anchors: HashMap::new(), values: 0, depth: 0 };
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        at,
+        anchors: HashMap::new(),
+        values: 0,
+        depth: 0,
+    };
     let mut root = None;
     loop {
         let (event, span) = reader.next()?;
         match event {
             Event::StreamEnd => return Ok(root.unwrap_or_else(|| Node::new(Data::Null, at(1)))),
             Event::DocumentStart(_) if root.is_some() => {
-                return Err(reader.fail(span, "a second document starts here; one file holds one configuration"));
+                return Err(reader.fail(
+                    span,
+                    "a second document starts here; one file holds one configuration",
+                ));
             }
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
             event => root = Some(reader.node(event, span, span.start.line())?),
@@ -69,7 +77,10 @@ impl<'t> Reader<'t> {
     fn count(&mut self, values: usize, span: Span) -> Result<(), ConfigError> {
         self.values += values;
         if self.values > MOST_VALUES {
-            return Err(self.fail(span, "has more values than a configuration can need (aliases count as often as used)"));
+            return Err(self.fail(
+                span,
+                "has more values than a configuration can need (aliases count as often as used)",
+            ));
         }
         Ok(())
     }
@@ -88,9 +99,15 @@ impl<'t> Reader<'t> {
             Event::Alias(id) => return self.alias(id, span, line),
             _ => return Err(self.fail(span, "syntax error: expected a value")),
         };
-        let node = Node { data, origin: (self.at)(line), raw, loose: false };
+        let node = Node {
+            data,
+            origin: (self.at)(line),
+            raw,
+            loose: false,
+        };
         if anchor > 0 {
-            self.anchors.insert(anchor, (node.clone(), 1 + self.values - before));
+            self.anchors
+                .insert(anchor, (node.clone(), 1 + self.values - before));
         }
         Ok(node)
     }
@@ -114,7 +131,10 @@ impl<'t> Reader<'t> {
             return Err(self.fail(span, "an alias stands inside the value it stands for"));
         };
         self.count(size, span)?;
-        Ok(Node { origin: (self.at)(line), ..node })
+        Ok(Node {
+            origin: (self.at)(line),
+            ..node
+        })
     }
 
     fn scalar(
@@ -128,9 +148,10 @@ impl<'t> Reader<'t> {
         match tag {
             Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok((word(), None)),
             Some(tag) if tag.is_yaml_core_schema() => Ok((scalar::plain(text), Some(text.to_owned()))),
-            Some(tag) if !(tag.handle == "!" && tag.suffix.is_empty()) => {
-                Err(self.fail(span, &format!("the tag `{}{}` is not understood", tag.handle, tag.suffix)))
-            }
+            Some(tag) if !(tag.handle == "!" && tag.suffix.is_empty()) => Err(self.fail(
+                span,
+                &format!("the tag `{}{}` is not understood", tag.handle, tag.suffix),
+            )),
             None if style == ScalarStyle::Plain => Ok((scalar::plain(text), Some(text.to_owned()))),
             _ => Ok((word(), None)),
         }
