@@ -8,7 +8,7 @@
 //! use ai_energy_core::{Prompt, Target};
 //!
 //! # fn main() -> Result<(), ai_energy_core::Fault> {
-//! let registry = ai_energy_formatters::Registry::builtin()?;
+//! let registry = ai_energy_formatters::Registry::builtin();
 //! let selected = registry.for_model("openai/gpt-oss-120b");
 //! let prompt = selected.formatter.format(&Prompt::text(0, "Hi"), None, Target::ChatApi)?;
 //! assert_eq!((selected.family.as_str(), prompt.params["reasoning_effort"].as_str()), ("gpt-oss", Some("high")));

@@ -103,7 +103,7 @@ fn explain(error: &serde_saphyr::Error, file: &str) -> Fault {
         ),
         other => (
             first_line(other),
-            "see that the file is YAML, with spaces for indentation".to_owned(),
+            "compare the line's indentation and kind of value with the built-in table".to_owned(),
         ),
     };
     Fault::new(FaultKind::Usage, object(file), format!("{place}{cause}")).remedy(remedy)
@@ -114,11 +114,17 @@ fn first_line(error: &serde_saphyr::Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or("cannot be read");
     let line = line.trim_start_matches("error: ");
-    line.split(" at line ")
+    let line = line
+        .split(" at line ")
         .next()
         .unwrap_or(line)
-        .trim_end_matches('.')
-        .to_owned()
+        .trim_end_matches('.');
+    match line {
+        "expected sequence start" => "a list belongs here".to_owned(),
+        "expected mapping start" => "a map (`key: value`) belongs here".to_owned(),
+        "invalid boolean" => "true or false belongs here".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 /// The remedy for a misspelt word: the most similar known one, or all of them.

@@ -12,7 +12,7 @@ fn format(model: &str, reasoning: &Value, target: Target) -> FormattedPrompt {
 
 /// `reasoning` is null where the scenario leaves reasoning off.
 fn format_prompt(model: &str, prompt: &Prompt, reasoning: &Value, target: Target) -> FormattedPrompt {
-    let selected = Registry::builtin().unwrap().for_model(model);
+    let selected = Registry::builtin().for_model(model);
     selected
         .formatter
         .format(prompt, reasoning.as_object(), target)

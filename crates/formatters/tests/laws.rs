@@ -31,7 +31,7 @@ const SAMPLES: &[(&str, &str, Kind)] = &[
 
 #[test]
 fn each_sample_selects_its_family_and_kind() {
-    let registry = Registry::builtin().unwrap();
+    let registry = Registry::builtin();
     for (model, family, kind) in SAMPLES {
         let selected = registry.for_model(model);
         assert_eq!(
@@ -45,7 +45,7 @@ fn each_sample_selects_its_family_and_kind() {
 
 #[test]
 fn the_shipped_table_keeps_its_laws() {
-    let registry = Registry::builtin().unwrap();
+    let registry = Registry::builtin();
     let mut names: Vec<&str> = registry
         .families()
         .iter()
@@ -79,7 +79,7 @@ fn the_shipped_table_keeps_its_laws() {
 
 #[test]
 fn the_index_and_the_target_length_survive_every_format() {
-    let registry = Registry::builtin().unwrap();
+    let registry = Registry::builtin();
     for (model, _, _) in SAMPLES {
         for target in [Target::ChatApi, Target::Completion] {
             let prompt = Prompt {
@@ -99,7 +99,7 @@ fn the_index_and_the_target_length_survive_every_format() {
 
 #[test]
 fn a_wrong_value_is_refused_by_every_format() {
-    let registry = Registry::builtin().unwrap();
+    let registry = Registry::builtin();
     for (model, _, _) in SAMPLES {
         let reasoning = json!({"reasoning_effort": 7});
         let formatter = registry.for_model(model).formatter;
@@ -126,7 +126,7 @@ proptest::proptest! {
         let reasoning = if on { json!({}) } else { Value::Null };
         for target in [Target::ChatApi, Target::Completion] {
             let prompt = Prompt::text(0, words.clone());
-            let formatter = Registry::builtin().unwrap().for_model(SAMPLES[sample].0).formatter;
+            let formatter = Registry::builtin().for_model(SAMPLES[sample].0).formatter;
             let formatted = formatter.format(&prompt, reasoning.as_object(), target).unwrap();
             let kept = match &formatted.content {
                 PromptContent::Chat(messages) => messages.last().is_some_and(|last| last.content.ends_with(&words)),
