@@ -1,0 +1,129 @@
+//! From settings to parts: opens the backend, the dataset, the formatter and the sources that settings name.
+//!
+//! Refuses to decide anything that settings do not say, and to run anything.
+
+use std::sync::Arc;
+
+use ai_energy_backends_pytorch as pytorch;
+use ai_energy_backends_vllm as vllm;
+use ai_energy_core::{
+    Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadedPrompts, PromptFormatter, SourceDiscovery, Target,
+};
+use ai_energy_metrics::Roots;
+use async_trait::async_trait;
+
+use crate::registry::{BACKENDS, BackendKind, OpenBackend};
+use crate::settings::Settings;
+
+/// Opens OpenAI-compatible servers.
+pub struct Server;
+
+/// Opens the PyTorch engine.
+pub struct Engine;
+
+/// The word that asks the server for its model.
+const ASK_THE_SERVER: &str = "auto";
+
+#[async_trait]
+impl OpenBackend for Server {
+    async fn open(&self, settings: &Settings) -> Result<Arc<dyn Backend>, Fault> {
+        let mut options = vllm::Options {
+            endpoint: settings.backend.endpoint.clone(),
+            model: settings.backend.model.clone(),
+            server: settings.backend.server.clone(),
+        };
+        options.server.keep_text |= settings.scenario.keep_text;
+        if options.model == ASK_THE_SERVER {
+            options.model = only_model(&options).await?;
+        }
+        Ok(Arc::new(vllm::VllmBackend::new(options)?))
+    }
+
+    fn target(&self, settings: &Settings) -> Target {
+        match settings.backend.server.api {
+            vllm::Api::Chat => Target::ChatApi,
+            vllm::Api::Completions => Target::Completion,
+        }
+    }
+}
+
+/// The one model that the server serves.
+async fn only_model(options: &vllm::Options) -> Result<String, Fault> {
+    let mut models = vllm::served_models(options).await?;
+    if models.len() == 1 {
+        return Ok(models.remove(0));
+    }
+    let fault = Fault::new(FaultKind::Backend, "backend.model", "is `auto`, and the server does not serve one model");
+    Err(if models.is_empty() {
+        fault.remedy("it lists none: name one with --model")
+    } else {
+        fault.remedy(format!("name one with --model: {}", models.join(", ")))
+    })
+}
+
+#[async_trait]
+impl OpenBackend for Engine {
+    async fn open(&self, settings: &Settings) -> Result<Arc<dyn Backend>, Fault> {
+        let backend = pytorch::PytorchBackend::new(&settings.backend.model, settings.backend.pytorch.clone())?;
+        Ok(Arc::new(backend))
+    }
+
+    fn target(&self, _settings: &Settings) -> Target {
+        Target::Completion
+    }
+}
+
+/// The kind of backend that settings name.
+///
+/// # Errors
+/// There is no such kind; the config check catches that first unless a library user built the settings.
+pub fn backend_kind(settings: &Settings) -> Result<&'static BackendKind, Fault> {
+    BACKENDS.iter().find(|kind| kind.name == settings.backend.kind).ok_or_else(|| {
+        Fault::new(FaultKind::Usage, "backend.type", format!("there is no backend `{}`", settings.backend.kind))
+            .remedy(format!("known are {}", crate::registry::backend_names().join(", ")))
+    })
+}
+
+/// The formatter for a model.
+///
+/// # Errors
+/// The user's table of formats is wrong.
+pub fn formatter(settings: &Settings, model: &str) -> Result<Arc<dyn PromptFormatter>, Fault> {
+    let registry = match &settings.scenario.formats_file {
+        Some(path) => ai_energy_formatters::Registry::with_user_file(path.as_ref())?,
+        None => ai_energy_formatters::Registry::builtin(),
+    };
+    Ok(registry.for_model(model).formatter)
+}
+
+/// Formats every prompt for the backend.
+///
+/// # Errors
+/// A reasoning parameter that the model's format cannot take.
+pub fn format_prompts(
+    settings: &Settings,
+    formatter: &dyn PromptFormatter,
+    target: Target,
+    loaded: &LoadedPrompts,
+) -> Result<Vec<Arc<FormattedPrompt>>, Fault> {
+    let empty = serde_json::Map::new();
+    let params = settings.scenario.reasoning_params.as_ref().unwrap_or(&empty);
+    let reasoning = settings.scenario.reasoning.then_some(params);
+    loaded.prompts.iter().map(|prompt| formatter.format(prompt, reasoning, target).map(Arc::new)).collect()
+}
+
+/// Looks for energy sources; with `metrics.enabled: false` there is none, and the reports say why.
+pub fn sources(settings: &Settings, roots: &Roots) -> SourceDiscovery {
+    if settings.metrics.enabled {
+        return ai_energy_metrics::discover(&settings.metrics.options, roots);
+    }
+    let unavailable = [Domain::Gpu, Domain::Cpu, Domain::Ram]
+        .map(|domain| ai_energy_core::energy::UnavailableSource {
+            source: "none".to_owned(),
+            domain,
+            reason: "measuring is switched off (metrics.enabled: false)".to_owned(),
+            remedy: "set metrics.enabled: true".to_owned(),
+        })
+        .to_vec();
+    SourceDiscovery { unavailable, ..SourceDiscovery::default() }
+}

@@ -1,0 +1,67 @@
+//! Takes secrets out of a resolved config before it is shown or stored.
+//!
+//! Keys themselves come from the environment and are never in a config; what can slip in are credentials inside URLs
+//! and values of request headers.
+
+use serde_json::Value;
+
+/// What stands in a secret's place.
+const HIDDEN: &str = "***";
+
+/// The tree without secrets.
+pub fn tree(tree: &Value) -> Value {
+    let mut tree = tree.clone();
+    walk(&mut tree, false);
+    tree
+}
+
+fn walk(value: &mut Value, secret: bool) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object.iter_mut() {
+                walk(value, secret || key == "headers" || names_a_secret(key));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, secret)),
+        Value::String(text) if secret && !text.is_empty() => HIDDEN.clone_into(text),
+        Value::String(text) => *text = url(text),
+        _ => {}
+    }
+}
+
+/// `api_key` and the like, but not `api_key_env`, which names a variable.
+fn names_a_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    ["api_key", "token", "hf_token", "password", "secret", "authorization"].contains(&key.as_str())
+}
+
+/// A URL without its credentials; other text as it is.
+pub fn url(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..authority_end].rfind('@') {
+        Some(at) => format!("{scheme}://{HIDDEN}@{}", &rest[at + 1..]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn credentials_go_and_the_rest_stays() {
+        let shown = tree(&json!({
+            "endpoint": "https://me:hunter2@host:8000/v1?q=a@b",
+            "server": {"headers": {"X-Key": "hunter2"}, "api_key_env": "OPENAI_API_KEY", "password": "hunter2"},
+            "name": "a@b.example",
+            "path": "http://host/a@b",
+        }));
+        assert!(!shown.to_string().contains("hunter2"), "{shown}");
+        assert_eq!(shown["endpoint"], "https://***@host:8000/v1?q=a@b");
+        assert_eq!(shown["server"]["api_key_env"], "OPENAI_API_KEY");
+        assert_eq!(shown["name"], "a@b.example");
+        assert_eq!(shown["path"], "http://host/a@b");
+    }
+}

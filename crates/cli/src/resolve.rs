@@ -1,0 +1,132 @@
+//! From raw arguments to settings: which files, variables and flags stand behind them, and in what order.
+//!
+//! Refuses to build any part. The order itself is the config crate's.
+
+use ai_energy_config::{Loaded, Loader};
+use ai_energy_core::{Fault, FaultKind};
+use serde_json::{Value, json};
+
+use crate::args::ConfigSource;
+use crate::exit::CliError;
+use crate::settings::{self, Settings};
+
+/// Environment variables that set config keys.
+pub const ENVIRONMENT: [(&str, &str); 4] = [
+    ("BENCHMARK_BACKEND", "backend.type"),
+    ("BENCHMARK_MODEL", "backend.model"),
+    ("VLLM_ENDPOINT", "backend.endpoint"),
+    ("NUM_SAMPLES", "scenario.num_samples"),
+];
+
+/// Config files that ship, compiled in so that `--config-name` works from any folder.
+pub const SHIPPED: [(&str, &str); 9] = [
+    ("backend/pytorch.yaml", include_str!("../../../configs/backend/pytorch.yaml")),
+    ("backend/vllm.yaml", include_str!("../../../configs/backend/vllm.yaml")),
+    ("gpt_oss_120b.yaml", include_str!("../../../configs/gpt_oss_120b.yaml")),
+    ("pytorch_multigpu.yaml", include_str!("../../../configs/pytorch_multigpu.yaml")),
+    ("pytorch_test.yaml", include_str!("../../../configs/pytorch_test.yaml")),
+    ("pytorch_validation.yaml", include_str!("../../../configs/pytorch_validation.yaml")),
+    ("quickstart.yaml", include_str!("../../../configs/quickstart.yaml")),
+    ("scenario/energy_star.yaml", include_str!("../../../configs/scenario/energy_star.yaml")),
+    ("text_generation.yaml", include_str!("../../../configs/text_generation.yaml")),
+];
+
+/// Looks a variable of the environment up.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Resolves settings from arguments and the process environment.
+///
+/// # Errors
+/// Every wrong key, type and value, each with its place.
+pub fn resolve(source: &ConfigSource) -> Result<Loaded<Settings>, CliError> {
+    resolve_with(source, &|name| std::env::var(name).ok())
+}
+
+/// [`resolve`] with a given environment.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_with(source: &ConfigSource, environment: Lookup<'_>) -> Result<Loaded<Settings>, CliError> {
+    refuse_optimum(environment)?;
+    let (files, overrides): (Vec<_>, Vec<_>) = source.inputs.iter().cloned().partition(|input| !is_override(input));
+    if let [first, second, ..] = files.as_slice() {
+        let cause = format!("`{first}` and `{second}` are both config files");
+        return Err(usage("arguments", cause, "name one config; the rest are overrides like a.b=value").into());
+    }
+    let mut file = files.into_iter().next();
+    if let (Some(file), Some(name)) = (&file, &source.config_name) {
+        let cause = format!("both the file `{file}` and --config-name {name} are given");
+        return Err(usage("arguments", cause, "keep one of them").into());
+    }
+    if file.is_none() && source.config_name.is_none() {
+        file = environment("CONFIG_FILE").filter(|path| !path.is_empty());
+    }
+    let configured = file.is_some() || source.config_name.is_some();
+    let loaded = Loader::new(defaults(configured)?, settings::schema())
+        .file(file.map(Into::into))
+        .config_name(source.config_name.clone())
+        .config_dir(source.config_dir.clone())
+        .embedded(&SHIPPED)
+        .overrides(overrides)
+        .environment(&ENVIRONMENT, environment)
+        .flags(flags(source))
+        .load::<Settings>()?;
+    Ok(loaded)
+}
+
+/// `a.b=c`, `+a.b=c` and `~a.b` are overrides; anything else names a config.
+fn is_override(input: &str) -> bool {
+    let key = input.split('=').next().unwrap_or_default();
+    let bare = key.trim_start_matches(['+', '~']);
+    let is_key = !bare.is_empty() && bare.chars().all(|c| c.is_alphanumeric() || "._-@/".contains(c));
+    (input.contains('=') && is_key) || (input.starts_with('~') && !input.starts_with("~/")) || input.starts_with('+')
+}
+
+/// Defaults of all keys. Without a config, the built-in prompts go to whatever model the server serves: nobody who only
+/// names an endpoint means a certain model and a gated dataset.
+fn defaults(configured: bool) -> Result<Value, CliError> {
+    let mut defaults = Settings::default();
+    if !configured {
+        defaults.backend.model = "auto".to_owned();
+        defaults.scenario.dataset.dataset_name = "builtin".to_owned();
+    }
+    serde_json::to_value(defaults)
+        .map_err(|error| Fault::new(FaultKind::Internal, "default settings", error.to_string()).into())
+}
+
+/// Flags as config keys, with the flag as typed.
+fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
+    let text = |value: &Option<String>| value.as_ref().map(|value| json!(value));
+    let number = |value: Option<u64>| value.map(|value| json!(value));
+    let all = [
+        ("backend.endpoint", text(&source.endpoint), "--endpoint"),
+        ("backend.model", text(&source.model), "--model"),
+        ("backend.type", text(&source.backend), "--backend"),
+        ("backend.server.api", text(&source.api), "--api"),
+        ("scenario.dataset_name", text(&source.dataset), "--dataset"),
+        ("scenario.num_samples", number(source.num_samples), "--num-samples"),
+        ("load.concurrency", number(source.concurrency), "--concurrency"),
+        ("scenario.generate_kwargs.max_new_tokens", number(source.max_tokens), "--max-tokens"),
+        ("scenario.generate_kwargs.seed", source.seed.map(|seed| json!(seed)), "--seed"),
+        ("output_dir", text(&source.output_dir), "--output-dir"),
+    ];
+    all.into_iter()
+        .filter_map(|(key, value, flag)| value.map(|value| (key.to_owned(), value, flag.to_owned())))
+        .collect()
+}
+
+/// AI Energy Score's third backend is none of ours.
+fn refuse_optimum(environment: Lookup<'_>) -> Result<(), Fault> {
+    match environment("BENCHMARK_BACKEND") {
+        Some(value) if value.eq_ignore_ascii_case("optimum") => Err(usage(
+            "environment variable BENCHMARK_BACKEND",
+            "`optimum` is AI Energy Score's optimum-benchmark, which this program does not contain",
+            "set it to `pytorch` or `vllm`, or unset it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn usage(object: &str, cause: impl Into<String>, remedy: &str) -> Fault {
+    Fault::new(FaultKind::Usage, object, cause).remedy(remedy)
+}

@@ -1,0 +1,123 @@
+//! The settings tree: what a config file may say, composed from the options that each part owns.
+//!
+//! Refuses to know files, environment and arguments (`resolve` does) and to build anything (`assemble` does).
+
+mod backend;
+mod scenario;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+
+pub use backend::BackendSettings;
+pub use scenario::{InputShapes, ScenarioSettings};
+
+use crate::registry;
+
+/// A benchmark run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "ai-energy-benchmark configuration")]
+pub struct Settings {
+    /// Name of the run; run folders and reports carry it.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// What runs the model.
+    pub backend: BackendSettings,
+    /// What is sent, and how the model is to answer.
+    pub scenario: ScenarioSettings,
+    /// How requests are offered.
+    pub load: LoadSettings,
+    /// What is measured.
+    pub metrics: MetricsSettings,
+    /// What is collected across runs.
+    pub reporter: ai_energy_reporters::Options,
+    /// Folder in which each run makes a folder of its own.
+    pub output_dir: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "benchmark".to_owned(),
+            backend: BackendSettings::default(),
+            scenario: ScenarioSettings::default(),
+            load: LoadSettings::default(),
+            metrics: MetricsSettings::default(),
+            reporter: ai_energy_reporters::Options::default(),
+            output_dir: "./benchmark_output".to_owned(),
+        }
+    }
+}
+
+/// How requests are offered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadSettings {
+    /// Requests in flight at a time; a new one starts as soon as one ends (closed loop).
+    #[schemars(range(min = 1))]
+    pub concurrency: usize,
+    /// Failures in a row that end the run early; 0 means never.
+    pub max_consecutive_failures: u32,
+}
+
+impl Default for LoadSettings {
+    fn default() -> Self {
+        let plan = ai_energy_core::LoadPlan::default();
+        Self { concurrency: plan.concurrency, max_consecutive_failures: plan.max_consecutive_failures }
+    }
+}
+
+/// What is measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct MetricsSettings {
+    /// `codecarbon` also writes an `emissions.csv` in CodeCarbon's columns; `native` leaves that out.
+    #[serde(rename = "type")]
+    #[schemars(extend("enum" = registry::METRICS_TYPES))]
+    pub kind: String,
+    /// Measure energy at all.
+    pub enabled: bool,
+    /// Project name in `emissions.csv` and the report.
+    pub project_name: String,
+    /// Folder of the `emissions.csv` that collects runs, for example `./emissions`. Unset: each run's own copy alone.
+    pub output_dir: Option<PathBuf>,
+    /// Sources, sampling, location.
+    #[serde(flatten)]
+    pub options: ai_energy_metrics::Options,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        Self {
+            kind: "codecarbon".to_owned(),
+            enabled: true,
+            project_name: "ai_energy_benchmarks".to_owned(),
+            output_dir: None,
+            options: ai_energy_metrics::Options::default(),
+        }
+    }
+}
+
+/// The JSON schema of config files. Unknown keys are errors in every section that is not a free map.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Settings).to_value();
+    close_sections(&mut schema);
+    schema
+}
+
+/// Flattened sections come with `unevaluatedProperties` or open; both are to refuse unknown keys.
+fn close_sections(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            object.remove("unevaluatedProperties");
+            if object.contains_key("properties") && !object.contains_key("additionalProperties") {
+                object.insert("additionalProperties".to_owned(), Value::Bool(false));
+            }
+            object.values_mut().for_each(close_sections);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close_sections),
+        _ => {}
+    }
+}
