@@ -1,0 +1,224 @@
+//! Integration against what is known exactly: constant and changing powers, wraps, resets, ticks, lost sources.
+
+mod common;
+
+use ai_energy_core::Stamp;
+use ai_energy_core::energy::{Channel, ChannelKind, Domain};
+use ai_energy_core::figure::Provenance;
+use ai_energy_metrics::integrate::{Curve, Integral, Window};
+use common::{at, channel, counter, power};
+use proptest::prelude::*;
+
+fn window(start: f64, end: f64) -> Window {
+    Window {
+        start: at(start),
+        end: at(end),
+    }
+}
+
+fn energy(channel: &Channel, readings: &[(Stamp, u64)], window: Window) -> Result<Integral, String> {
+    Curve::new(channel, readings)?.energy(channel, window)
+}
+
+/// Readings at `moments` of a counter that ticks every `tick` seconds under `watts`.
+fn ticking(moments: impl Iterator<Item = f64>, tick: f64, watts: f64) -> Vec<(Stamp, u64)> {
+    moments
+        .map(|when| (at(when), ((when / tick).floor() * tick * watts * 1e6) as u64))
+        .collect()
+}
+
+#[test]
+fn a_ramp_of_power_is_exact_to_the_trapezoid() {
+    let channel = power("p", Domain::Gpu);
+    let readings: Vec<_> = (0..=10)
+        .map(|second| (at(f64::from(second)), second as u64 * 1_000_000))
+        .collect();
+    let found = energy(&channel, &readings, window(2.5, 7.5)).unwrap();
+    assert!((found.joules - (7.5 * 7.5 - 2.5 * 2.5) / 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn the_interval_of_an_averaged_power_covers_what_averaging_hides() {
+    let kind = ChannelKind::Power {
+        averaging_ms: Some(1000),
+    };
+    let averaged = channel("p", Domain::Gpu, kind);
+    // 50 W until 1 s, then 250 W: a mean over the last second reaches it only at 2 s.
+    let readings: Vec<_> = (0..=60)
+        .map(|tenth| {
+            let when = f64::from(tenth) / 10.0;
+            (
+                at(when),
+                ((50.0 + 200.0 * (when - 1.0).clamp(0.0, 1.0)) * 1e6) as u64,
+            )
+        })
+        .collect();
+    let found = energy(&averaged, &readings, window(1.0, 6.0)).unwrap();
+    let truth = 250.0 * 5.0;
+    assert!(
+        (found.joules - truth).abs() > 50.0,
+        "the average does hide energy"
+    );
+    assert!(
+        (found.joules - truth).abs() <= found.random_ci95 * 1.000_001,
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_source_that_ends_or_begins_within_the_window_gives_no_energy() {
+    let channel = counter("nvml:gpu0:energy", Domain::Gpu);
+    let readings = ticking((0..=123).map(|tenth| f64::from(tenth) / 10.0), 0.001, 100.0);
+    let lost = energy(&channel, &readings, window(0.0, 60.0)).unwrap_err();
+    assert_eq!(lost, "source nvml:gpu0:energy was lost at 12.3 s of 60.0 s");
+    let late = energy(&channel, &readings[20..], window(1.0, 5.0)).unwrap_err();
+    assert!(late.contains("first read 1.000 s after"), "{late}");
+    assert!(
+        energy(&channel, &[], window(0.0, 1.0))
+            .unwrap_err()
+            .contains("no reading")
+    );
+}
+
+#[test]
+fn a_counter_that_stands_still_is_not_zero_joules() {
+    let channel = counter("c", Domain::Gpu);
+    let readings = [(at(0.0), 77), (at(1.0), 77), (at(2.0), 77)];
+    assert!(
+        energy(&channel, &readings, window(0.5, 1.5))
+            .unwrap_err()
+            .contains("did not move")
+    );
+}
+
+#[test]
+fn a_reset_is_bridged_marked_and_in_the_interval() {
+    for wrap in [None, Some(262_143_328_850)] {
+        let channel = channel(
+            "c",
+            Domain::Gpu,
+            ChannelKind::Counter {
+                wrap_microjoules: wrap,
+            },
+        );
+        let mut readings: Vec<_> = (0..=100_u32)
+            .map(|tenth| {
+                (
+                    at(f64::from(tenth) / 10.0),
+                    5_000_000_000 + u64::from(tenth) * 10_000_000,
+                )
+            })
+            .collect();
+        for reading in &mut readings[50..] {
+            reading.1 -= 5_000_000_000 + 495_000_000;
+        }
+        let found = energy(&channel, &readings, window(0.0, 10.0)).unwrap();
+        assert!((found.joules - 1000.0).abs() < 1e-6, "{found:?}");
+        assert!(found.random_ci95 >= 10.0, "what was bridged is all in doubt");
+        assert_eq!(found.provenance, Provenance::Estimated);
+        assert!(found.remark.unwrap().contains("reset at 5.0 s"));
+        let before = energy(&channel, &readings, window(0.0, 4.5)).unwrap();
+        assert_eq!((before.provenance, before.remark), (Provenance::Measured, None));
+    }
+}
+
+#[test]
+fn a_pause_in_which_the_counter_may_have_wrapped_twice_gives_no_energy() {
+    let kind = ChannelKind::Counter {
+        wrap_microjoules: Some(999_999_999),
+    };
+    let channel = channel("c", Domain::Cpu, kind);
+    let value = |when: f64| (at(when), (100.0 * when * 1e6) as u64 % 1_000_000_000);
+    let mut readings: Vec<_> = (0..100).map(|tenth| value(f64::from(tenth) / 10.0)).collect();
+    readings.extend((400..500).map(|tenth| value(f64::from(tenth) / 10.0)));
+    let reason = energy(&channel, &readings, window(0.0, 45.0)).unwrap_err();
+    assert!(reason.contains("wrapped more than once"), "{reason}");
+    assert!(
+        energy(&channel, &readings, window(0.0, 9.0)).is_ok(),
+        "before the pause all is known"
+    );
+}
+
+#[test]
+fn the_tick_is_found_by_a_burst_and_not_below_what_stood_still() {
+    let channel = counter("c", Domain::Gpu);
+    let burst = (0..150).map(|step| f64::from(step) * 0.002);
+    let steady = (0..100).map(|step| 0.4 + f64::from(step) * 0.1);
+    let readings = ticking(burst.chain(steady), 0.0705, 300.0);
+    let tick = Curve::new(&channel, &readings).unwrap().tick_seconds().unwrap();
+    assert!((0.0705..0.0705 + 0.005).contains(&tick), "{tick}");
+    let slow = ticking((0..200).map(|step| f64::from(step) * 0.1), 0.5, 300.0);
+    let tick = Curve::new(&channel, &slow).unwrap().tick_seconds().unwrap();
+    assert!((0.5..=0.6 + 1e-9).contains(&tick), "{tick}");
+}
+
+/// Ascending moments over `0..=20` s at irregular steps, so that they span every window of the tests.
+fn irregular() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec(0.002..0.4f64, 150..300).prop_map(|steps| {
+        let scale = 20.0 / steps.iter().sum::<f64>();
+        let mut when = 0.0;
+        let mut moments = vec![0.0];
+        moments.extend(steps.iter().map(|step| {
+            when += step * scale;
+            when
+        }));
+        moments.push(20.5);
+        moments
+    })
+}
+
+proptest! {
+    #[test]
+    fn constant_power_gives_exact_joules(moments in irregular(), watts in 1.0..1000.0f64, a in 0.0..9.0f64, b in 10.0..20.0f64) {
+        let truth = watts * (at(b).0 - at(a).0) as f64 * 1e-9;
+        let counted: Vec<_> = moments.iter().map(|when| (at(*when), (watts * at(*when).0 as f64 * 1e-3).round() as u64)).collect();
+        let by_counter = energy(&counter("c", Domain::Gpu), &counted, window(a, b)).unwrap();
+        prop_assert!((by_counter.joules - truth).abs() < 3e-6, "{} {truth}", by_counter.joules);
+        let sampled: Vec<_> = moments.iter().map(|when| (at(*when), (watts * 1e6).round() as u64)).collect();
+        let by_power = energy(&power("p", Domain::Gpu), &sampled, window(a, b)).unwrap();
+        prop_assert!((by_power.joules - truth).abs() < 2e-5, "{} {truth}", by_power.joules);
+        prop_assert_eq!(by_power.random_ci95, 0.0);
+    }
+
+    #[test]
+    fn the_interval_holds_the_truth_of_a_ticking_counter(
+        moments in irregular(), watts in 1.0..1000.0f64, tick in 0.001..0.3f64, a in 0.0..9.0f64, b in 10.0..20.0f64,
+    ) {
+        let readings = ticking(moments.into_iter(), tick, watts);
+        let found = energy(&counter("c", Domain::Gpu), &readings, window(a, b)).unwrap();
+        let error = (found.joules - watts * (b - a)).abs();
+        prop_assert!(error <= found.random_ci95 + 1e-5, "{error} > {}", found.random_ci95);
+    }
+
+    #[test]
+    fn adjacent_windows_add_up(moments in irregular(), powers in prop::collection::vec(1_000_000u64..900_000_000, 400), cut in 5.0..15.0f64) {
+        let sampled: Vec<_> = moments.iter().zip(&powers).map(|(when, value)| (at(*when), *value)).collect();
+        let mut sum = 0;
+        let counted: Vec<_> = sampled.iter().map(|(when, step)| { sum += step; (*when, sum) }).collect();
+        for (channel, readings) in [(power("p", Domain::Gpu), &sampled), (counter("c", Domain::Gpu), &counted)] {
+            let part = |from, to| energy(&channel, readings, window(from, to)).unwrap().joules;
+            let whole = part(1.0, 19.0);
+            prop_assert!((part(1.0, cut) + part(cut, 19.0) - whole).abs() < 1e-9 * whole.max(1.0));
+        }
+    }
+
+    #[test]
+    fn a_counter_that_wraps_reads_the_same(moments in irregular(), watts in 1.0..400.0f64, begin in 0u64..5_000_000_000, wrap in 1_000_000_000u64..3_000_000_000) {
+        let plain: Vec<_> = moments.iter().map(|when| (at(*when), begin + (watts * when * 1e6) as u64)).collect();
+        let wrapped: Vec<_> = plain.iter().map(|(when, value)| (*when, value % (wrap + 1))).collect();
+        let kind = ChannelKind::Counter { wrap_microjoules: Some(wrap) };
+        let a = energy(&counter("c", Domain::Cpu), &plain, window(0.5, 19.5)).unwrap();
+        let b = energy(&channel("c", Domain::Cpu, kind), &wrapped, window(0.5, 19.5)).unwrap();
+        prop_assert_eq!(a, b);
+    }
+
+    #[test]
+    fn when_it_happened_does_not_matter(moments in irregular(), powers in prop::collection::vec(1_000_000u64..900_000_000, 400), by in 0u64..1_000_000_000_000) {
+        let readings: Vec<_> = moments.iter().zip(&powers).map(|(when, value)| (at(*when), *value)).collect();
+        let later: Vec<_> = readings.iter().map(|(when, value)| (Stamp(when.0 + by), *value)).collect();
+        let here = window(3.0, 17.0);
+        let there = Window { start: Stamp(here.start.0 + by), end: Stamp(here.end.0 + by) };
+        let channel = power("p", Domain::Gpu);
+        prop_assert_eq!(energy(&channel, &readings, here), energy(&channel, &later, there));
+    }
+}

@@ -1,0 +1,405 @@
+//! Summaries of records made by hand: figures by arithmetic, missing things with reasons, the same again from JSON.
+
+mod common;
+
+use ai_energy_core::energy::{Domain, UnavailableSource};
+use ai_energy_core::figure::{Figure, Provenance};
+use ai_energy_core::record::{Ending, SamplerFault, ServerEnergy};
+use ai_energy_core::{ErrorClass, RunRecord, Summary, TokenCountSource};
+use ai_energy_metrics::{SummaryOptions, summarize};
+use common::{add, constant, counter, failed, moments, power, record, request};
+
+fn usa() -> SummaryOptions {
+    SummaryOptions {
+        country_iso_code: Some("USA".to_owned()),
+        ..SummaryOptions::default()
+    }
+}
+
+fn summary(record: &RunRecord) -> Summary {
+    summarize(record, &usa())
+}
+
+fn close(figure: &Figure, expected: f64) {
+    let value = figure.value.unwrap_or_else(|| panic!("no value: {figure:?}"));
+    assert!(
+        (value - expected).abs() < 1e-6 * expected.abs().max(1.0),
+        "{value} is not {expected}: {figure:?}"
+    );
+}
+
+fn ids(summary: &Summary) -> Vec<&str> {
+    summary
+        .warnings
+        .iter()
+        .map(|warning| warning.id.as_str())
+        .collect()
+}
+
+/// GPU 300 W and CPU 50 W by counters, RAM 10 W by a model.
+fn measured() -> RunRecord {
+    let mut record = record();
+    add(
+        &mut record,
+        counter("nvml:gpu0:energy", Domain::Gpu),
+        constant(300.0),
+    );
+    add(
+        &mut record,
+        counter("rapl:package-0", Domain::Cpu),
+        constant(50.0),
+    );
+    let mut ram = power("ram_model:modules", Domain::Ram);
+    ram.provenance = Provenance::Estimated;
+    ram.gain_ci95 = Some(0.5);
+    add(&mut record, ram, moments().map(|when| (when, 10_000_000)));
+    record
+}
+
+#[test]
+fn every_energy_figure_by_arithmetic() {
+    let found = summary(&measured());
+    close(&found.duration, 10.0);
+    let energy = &found.energy;
+    close(&found.domain(Domain::Gpu).unwrap().energy, 3000.0);
+    close(&found.domain(Domain::Gpu).unwrap().mean_power, 300.0);
+    close(&found.domain(Domain::Gpu).unwrap().peak_power, 300.0);
+    close(&found.domain(Domain::Ram).unwrap().energy, 100.0);
+    close(&energy.total, 3600.0);
+    close(&energy.gpu_per_request, 1500.0);
+    close(&energy.gpu_per_output_token, 37.5);
+    close(&energy.per_request, 1800.0);
+    close(&energy.per_output_token, 45.0);
+    close(&energy.per_token, 36.0);
+    close(&energy.output_tokens_per_joule, 80.0 / 3600.0);
+    close(&energy.wh_per_1000_requests, 500.0);
+    close(&found.throughput.output_tokens_per_second, 8.0);
+    close(&found.throughput.total_tokens_per_second, 10.0);
+    close(&found.throughput.requests_per_second, 0.2);
+    assert_eq!(
+        energy.total.provenance,
+        Provenance::Estimated,
+        "memory is a model"
+    );
+    assert_eq!(
+        found.domain(Domain::Gpu).unwrap().energy.provenance,
+        Provenance::Measured
+    );
+    assert_eq!(
+        (energy.total.reason.as_deref(), energy.server_reported.as_ref()),
+        (None, None)
+    );
+    assert!(
+        energy.total.ci95.unwrap() >= 50.0,
+        "half of the memory's 100 J at least"
+    );
+}
+
+#[test]
+fn a_record_read_back_from_json_gives_the_same_summary() {
+    let mut record = measured();
+    record.requests.push(failed(2, ErrorClass::Server));
+    record.requests[0].generation.server_energy = Some(ServerEnergy {
+        energy_joules: Some(12.25),
+        ..ServerEnergy::default()
+    });
+    let text = serde_json::to_string(&record).unwrap();
+    let again: RunRecord = serde_json::from_str(&text).unwrap();
+    let (first, second) = (summary(&record), summary(&again));
+    assert_eq!(first, second);
+    assert_eq!(
+        serde_json::to_string(&first).unwrap(),
+        serde_json::to_string(&second).unwrap()
+    );
+}
+
+#[test]
+fn errors_of_channels_add_in_quadrature_and_their_gains_linearly() {
+    let mut record = record();
+    for gpu in ["nvml:gpu0:energy", "nvml:gpu1:energy"] {
+        let mut channel = counter(gpu, Domain::Gpu);
+        channel.gain_ci95 = Some(0.05);
+        add(&mut record, channel, constant(100.0));
+    }
+    let found = summary(&record);
+    let gpu = found.domain(Domain::Gpu).unwrap();
+    close(&gpu.energy, 2000.0);
+    // Every reading is new, so a value is at most two intervals of 0.1 s old: 20 J at each of two ends, two channels.
+    let random = (4.0 * 20.0_f64.powi(2)).sqrt();
+    let expected = random.hypot(0.05 * 2000.0);
+    assert!(
+        (gpu.energy.ci95.unwrap() - expected).abs() < 1e-3,
+        "{:?} is not {expected}",
+        gpu.energy.ci95
+    );
+}
+
+#[test]
+fn what_was_not_measured_is_null_with_the_sources_reasons() {
+    let mut record = measured();
+    record.channels.clear();
+    record.readings.clear();
+    for (source, domain) in [("nvml", Domain::Gpu), ("rapl", Domain::Cpu)] {
+        record.unavailable_sources.push(UnavailableSource {
+            source: source.to_owned(),
+            domain,
+            reason: format!("no {source} here"),
+            remedy: String::new(),
+        });
+    }
+    let found = summary(&record);
+    let gpu = found.domain(Domain::Gpu).unwrap();
+    assert_eq!(
+        (gpu.energy.value, gpu.energy.reason.as_deref()),
+        (None, Some("nvml: no nvml here"))
+    );
+    assert_eq!((gpu.mean_power.value, gpu.peak_power.value), (None, None));
+    let all = [
+        &found.energy.total,
+        &found.energy.per_request,
+        &found.energy.per_output_token,
+        &found.carbon.emissions,
+    ];
+    for figure in all.into_iter().chain([
+        &found.energy.output_tokens_per_joule,
+        &found.energy.wh_per_1000_requests,
+    ]) {
+        assert_eq!(
+            (figure.value, figure.ci95, figure.provenance),
+            (None, None, Provenance::Unavailable)
+        );
+        assert!(
+            figure.reason.as_deref().unwrap().contains("no rapl here"),
+            "{figure:?}"
+        );
+    }
+    assert!(
+        found.throughput.output_tokens_per_second.value.is_some(),
+        "speed needs no sensor"
+    );
+}
+
+#[test]
+fn a_total_names_what_it_lacks() {
+    let mut record = record();
+    add(
+        &mut record,
+        counter("rapl:package-0", Domain::Cpu),
+        constant(50.0),
+    );
+    let found = summary(&record);
+    close(&found.energy.total, 500.0);
+    assert_eq!(
+        found.energy.total.reason.as_deref(),
+        Some("not included: gpu, ram")
+    );
+    assert_eq!(found.energy.total.provenance, Provenance::Derived);
+    assert!(found.energy.gpu_per_request.value.is_none());
+}
+
+#[test]
+fn a_device_lost_midway_leaves_no_part_of_its_domain() {
+    let mut record = measured();
+    add(
+        &mut record,
+        counter("nvml:gpu1:energy", Domain::Gpu),
+        constant(100.0).take(60),
+    );
+    record.sampler.faults.push(SamplerFault {
+        channel: "nvml:gpu0:energy".to_owned(),
+        message: "GPU 1: fell off the bus".to_owned(),
+        count: 1,
+        gone: false,
+    });
+    let found = summary(&record);
+    let reason = found.domain(Domain::Gpu).unwrap().energy.reason.clone().unwrap();
+    assert_eq!(
+        reason,
+        "source nvml:gpu1:energy was lost at 5.8 s of 10.0 s: GPU 1: fell off the bus"
+    );
+    assert_eq!(found.energy.total.reason.as_deref(), Some("not included: gpu"));
+    close(&found.energy.total, 600.0);
+    assert!(ids(&found).contains(&"source_lost"), "{:?}", ids(&found));
+    assert!(
+        found.energy.channels[0].energy.value.is_some(),
+        "the other GPU's own figure stands"
+    );
+}
+
+#[test]
+fn channels_that_see_the_same_joules_are_not_added() {
+    let mut record = measured();
+    let mut psys = counter("rapl:psys", Domain::Node);
+    psys.counts = false;
+    add(&mut record, psys, constant(400.0));
+    let mut twin = power("nvml:gpu0:power", Domain::Gpu);
+    twin.counts = false;
+    add(&mut record, twin, moments().map(|when| (when, 300_000_000)));
+    let found = summary(&record);
+    close(&found.energy.total, 3600.0);
+    assert_eq!(found.energy.domains.len(), 3);
+    assert_eq!(found.energy.channels.len(), 5);
+    close(&found.energy.channels[3].energy, 4000.0);
+    let mut counted = record.clone();
+    counted.channels[3].counts = true;
+    let node = summary(&counted);
+    close(&node.domain(Domain::Node).unwrap().energy, 4000.0);
+    close(&node.energy.total, 3600.0);
+}
+
+#[test]
+fn counter_and_power_that_disagree_are_a_warning() {
+    let build = |watts: f64| {
+        let mut record = record();
+        add(
+            &mut record,
+            counter("nvml:gpu0:energy", Domain::Gpu),
+            constant(300.0),
+        );
+        let mut other = power("nvml:gpu0:power", Domain::Gpu);
+        (other.counts, other.gain_ci95) = (false, Some(0.05));
+        other.device_id = record.channels[0].device_id.clone();
+        add(
+            &mut record,
+            other,
+            moments().map(|when| (when, (watts * 1e6) as u64)),
+        );
+        summary(&record)
+    };
+    assert!(!ids(&build(305.0)).contains(&"cross_check"));
+    assert!(ids(&build(400.0)).contains(&"cross_check"));
+}
+
+#[test]
+fn failures_are_counted_and_do_not_share_the_energy() {
+    let mut record = measured();
+    record.requests.push(failed(2, ErrorClass::Server));
+    record.requests.push(failed(3, ErrorClass::Cancelled));
+    let found = summary(&record);
+    let counts = &found.counts;
+    assert_eq!(
+        (counts.total, counts.successful, counts.failed, counts.cancelled),
+        (4, 2, 1, 1)
+    );
+    close(&found.energy.per_request, 1800.0);
+    assert_eq!(found.tokens.completion, Some(80));
+    assert!(ids(&found).contains(&"failed_requests"));
+    let mut none = measured();
+    none.requests = vec![failed(0, ErrorClass::Connect)];
+    let nothing = summary(&none);
+    assert_eq!(nothing.energy.per_request.value, None, "not infinite, not zero");
+    assert!(nothing.energy.total.value.is_some());
+}
+
+#[test]
+fn token_counts_that_lack_or_are_assumed_weaken_what_rests_on_them() {
+    let mut record = measured();
+    record.requests[0].generation.completion_tokens = None;
+    let found = summary(&record);
+    assert_eq!((found.tokens.completion, found.tokens.uncounted), (Some(40), 1));
+    let speed = &found.throughput.output_tokens_per_second;
+    assert_eq!(speed.provenance, Provenance::Estimated);
+    assert!(
+        speed
+            .reason
+            .as_deref()
+            .unwrap()
+            .contains("1 of 2 requests have no completion token count")
+    );
+    assert!(ids(&found).contains(&"missing_token_counts"));
+    for request in &mut record.requests {
+        request.generation.completion_tokens = None;
+    }
+    let none = summary(&record);
+    assert_eq!(
+        (none.tokens.completion, none.energy.per_output_token.value),
+        (None, None)
+    );
+    assert_eq!(none.throughput.output_tokens_per_second.value, None);
+    let mut chunks = measured();
+    if let Some(count) = &mut chunks.requests[0].generation.completion_tokens {
+        count.source = TokenCountSource::Chunks;
+    }
+    assert!(ids(&summary(&chunks)).contains(&"assumed_token_counts"));
+}
+
+#[test]
+fn warnings_say_what_holds_and_nothing_else() {
+    let quiet = measured();
+    let expected = ["window_short", "ram_estimated"];
+    assert_eq!(
+        ids(&summary(&quiet)),
+        expected,
+        "10 s are fewer than 100 spans of 0.2 s"
+    );
+    let mut noisy = measured();
+    noisy.synthetic = true;
+    noisy.ending = Ending::Interrupted;
+    noisy.sampler.longest_gap_seconds = 3.0;
+    noisy.requests[0].generation.cached_prompt_tokens = Some(8);
+    let found = summarize(&noisy, &SummaryOptions::default());
+    for id in [
+        "synthetic",
+        "ended_early",
+        "sampling_gap",
+        "prompt_cache",
+        "location_default",
+    ] {
+        assert!(ids(&found).contains(&id), "{id} is not in {:?}", ids(&found));
+    }
+    assert_eq!(found.carbon.country_iso_code.as_deref(), Some("USA"));
+    let unknown = SummaryOptions {
+        country_iso_code: Some("QQQ".to_owned()),
+        ..SummaryOptions::default()
+    };
+    let lost = summarize(&noisy, &unknown);
+    assert!(ids(&lost).contains(&"location_unknown"));
+    assert_eq!(
+        (lost.carbon.country_iso_code, lost.carbon.intensity.value),
+        (None, Some(475.0))
+    );
+}
+
+#[test]
+fn no_request_means_no_window_and_no_figure() {
+    let mut record = measured();
+    record.phases.clear();
+    record.requests.clear();
+    let found = summary(&record);
+    assert_eq!((found.duration.value, found.energy.total.value), (None, None));
+    assert_eq!(found.throughput.requests_per_second.value, None);
+    assert_eq!(found.latency.end_to_end, None);
+}
+
+#[test]
+fn what_servers_report_is_summed_apart() {
+    let mut record = measured();
+    record.requests.push(request(2, 8.0, 9.0));
+    for request in &mut record.requests[..2] {
+        request.generation.server_energy = Some(ServerEnergy {
+            energy_joules: Some(2.5),
+            ..ServerEnergy::default()
+        });
+    }
+    let found = summary(&record);
+    let reported = found.energy.server_reported.unwrap();
+    close(&reported, 5.0);
+    assert_eq!(reported.reason.as_deref(), Some("2 of 3 requests carry one"));
+    close(&found.energy.total, 3600.0);
+}
+
+#[test]
+fn peak_power_is_a_mean_over_ten_ticks_within_the_window() {
+    let mut record = record();
+    // 100 W, but 400 W from 5 s to 8 s; and a spike before the window that is not its business.
+    let joules = |when: f64| {
+        100.0 * when + 300.0 * (when - 5.0).clamp(0.0, 3.0) + if when >= 0.95 { 5000.0 } else { 0.0 }
+    };
+    add(
+        &mut record,
+        counter("c", Domain::Gpu),
+        moments().map(|when| (when, (joules(when) * 1e6).round() as u64)),
+    );
+    let found = summary(&record);
+    close(&found.domain(Domain::Gpu).unwrap().peak_power, 400.0);
+}
