@@ -67,7 +67,7 @@ fn branch_words(branch: &Value) -> Vec<String> {
 
 /// ` ≥ 1`, ` between 0 and 1`, ` > 0`, ` < 1`, or nothing.
 fn bounds(schema: &Value) -> String {
-    let bound = |name: &str| schema.get(name).filter(|v| v.is_number());
+    let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
     match (bound("minimum"), bound("maximum")) {
         (Some(low), Some(high)) => return format!(" between {low} and {high}"),
         (Some(low), None) if bound("exclusiveMaximum").is_none() => return format!(" ≥ {low}"),

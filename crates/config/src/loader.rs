@@ -380,7 +380,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Each error once, in the order in which they were found.
+/// Each error once: what is about no place first, then by file and line, then the rest as found.
 fn together(errors: Vec<ConfigError>) -> ConfigErrors {
     let mut once: Vec<ConfigError> = Vec::new();
     for error in errors {
@@ -388,6 +388,11 @@ fn together(errors: Vec<ConfigError>) -> ConfigErrors {
             once.push(error);
         }
     }
+    once.sort_by_key(|error| match &error.origin {
+        None => (0, PathBuf::new(), 0),
+        Some(Origin::File { path, line } | Origin::Group { path, line, .. }) => (1, path.clone(), *line),
+        Some(_) => (2, PathBuf::new(), 0),
+    });
     ConfigErrors(once)
 }
 

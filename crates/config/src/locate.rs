@@ -97,8 +97,17 @@ impl Store {
             .embedded
             .iter()
             .map(|(p, _)| p.rsplit_once('.').map_or(*p, |(stem, _)| stem));
-        if let Some(word) = nearest_word(&path.display().to_string(), near.iter().map(String::as_str)) {
-            return Err(fault.hint(format!("did you mean {word}?")));
+        // The folder is the same for all and would make every name look near.
+        let file_name = |path: &Path| {
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
+        let names: Vec<String> = near.iter().map(|path| file_name(Path::new(path))).collect();
+        let word = nearest_word(&file_name(path), names.iter().map(String::as_str));
+        if let Some(index) = word.and_then(|word| names.iter().position(|name| name == word)) {
+            return Err(fault.hint(format!("did you mean {}?", near[index])));
         }
         if let Some(name) = shipped.clone().find(|name| *name == stem) {
             return Err(fault.hint(format!(

@@ -8,6 +8,11 @@ use crate::node::{Data, Node, dotted, split};
 use crate::origin::Origin;
 use crate::schema::{Place, Schema, nearest_key};
 
+const NOTATION: &str =
+    "write `key=value`, `+key=value`, `++key=value` or `~key`, with dots between the parts of a key";
+const VALUES: &str =
+    "write a list as `[a,b]` and a map as `{a: 1}`, and quote the argument so that the shell leaves it alone";
+
 /// What an argument asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -40,10 +45,9 @@ impl Override {
 
     /// Reads one argument.
     pub(crate) fn parse(text: &str) -> Result<Self, ConfigError> {
-        let malformed = |cause: String| {
-            ConfigError::new(format!("argument `{text}`: {cause}"))
-                .hint("write `key=value`, `+key=value`, `++key=value` or `~key`, with dots between the parts of a key")
-        };
+        let malformed =
+            |cause: String| ConfigError::new(format!("argument `{text}`: {cause}")).hint(NOTATION);
+        let bad_value = |cause: String| ConfigError::new(format!("argument `{text}`: {cause}")).hint(VALUES);
         let (action, rest) = match text.trim_start() {
             rest if rest.starts_with("++") => (Action::Force, &rest[2..]),
             rest if rest.starts_with('+') => (Action::Add, &rest[1..]),
@@ -62,7 +66,7 @@ impl Override {
             .iter()
             .any(|part| part.is_empty() || part.contains(char::is_whitespace))
         {
-            return Err(malformed(format!("`{key}` is no key")));
+            return Err(malformed(format!("`{key}` is not a key")));
         }
         let origin = Origin::Override {
             text: text.to_owned(),
@@ -70,7 +74,7 @@ impl Override {
         let value = match value {
             // Hydra reads `key=` as an empty text.
             Some("") => Some(Node::text("", origin)),
-            Some(value) => Some(flow::value(value, &origin).map_err(malformed)?),
+            Some(value) => Some(flow::value(value, &origin).map_err(bad_value)?),
             None => None,
         };
         Ok(Self {

@@ -217,7 +217,12 @@ pub(crate) fn nearest_key(schema: &Schema, above: &[String], key: &str) -> Optio
     }
     let mut wanted = above.to_vec();
     wanted.push(key.to_owned());
-    let names: Vec<String> = paths.iter().map(|path| dotted(path)).collect();
+    // The sections that the key stands in are near by spelling, and never what was meant.
+    let names: Vec<String> = paths
+        .iter()
+        .filter(|path| !wanted.starts_with(path))
+        .map(|path| dotted(path))
+        .collect();
     if let Some(name) = nearest_word(&dotted(&wanted), names.iter().map(String::as_str)) {
         return Some(name.to_owned());
     }

@@ -94,8 +94,14 @@ impl<'t> Reader<'t> {
                 let (data, raw) = self.scalar(&text, style, tag.as_deref(), span)?;
                 (data, raw, anchor)
             }
-            Event::SequenceStart(anchor, _) => (self.nested(span, Self::list)?, None, anchor),
-            Event::MappingStart(anchor, _) => (self.nested(span, Self::map)?, None, anchor),
+            Event::SequenceStart(anchor, tag) => {
+                self.collection_tag(tag.as_deref(), span)?;
+                (self.nested(span, Self::list)?, None, anchor)
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.collection_tag(tag.as_deref(), span)?;
+                (self.nested(span, Self::map)?, None, anchor)
+            }
             Event::Alias(id) => return self.alias(id, span, line),
             _ => return Err(self.fail(span, "syntax error: expected a value")),
         };
@@ -144,16 +150,44 @@ impl<'t> Reader<'t> {
         tag: Option<&Tag>,
         span: Span,
     ) -> Result<(Data, Option<String>), ConfigError> {
-        let word = || Data::Text(text.to_owned());
+        let word = || Ok((Data::Text(text.to_owned()), None));
+        let typed = || Ok((scalar::plain(text), Some(text.to_owned())));
+        let Some(tag) = tag else {
+            return if style == ScalarStyle::Plain {
+                typed()
+            } else {
+                word()
+            };
+        };
+        match tag.suffix.as_str() {
+            "int" | "float" | "bool" | "null" if tag.is_yaml_core_schema() => typed(),
+            "str" if tag.is_yaml_core_schema() => word(),
+            "" if tag.handle == "!" => word(),
+            _ => Err(self.unknown_tag(tag, span)),
+        }
+    }
+
+    fn unknown_tag(&self, tag: &Tag, span: Span) -> ConfigError {
+        let name = format!(
+            "{}{}",
+            if tag.is_yaml_core_schema() {
+                "!!"
+            } else {
+                &tag.handle
+            },
+            tag.suffix
+        );
+        self.fail(span, &format!("the tag `{name}` is not understood"))
+            .hint("write a plain value")
+    }
+
+    /// A list or a map of another kind than YAML's own is another program's object.
+    fn collection_tag(&self, tag: Option<&Tag>, span: Span) -> Result<(), ConfigError> {
         match tag {
-            Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok((word(), None)),
-            Some(tag) if tag.is_yaml_core_schema() => Ok((scalar::plain(text), Some(text.to_owned()))),
-            Some(tag) if !(tag.handle == "!" && tag.suffix.is_empty()) => Err(self.fail(
-                span,
-                &format!("the tag `{}{}` is not understood", tag.handle, tag.suffix),
-            )),
-            None if style == ScalarStyle::Plain => Ok((scalar::plain(text), Some(text.to_owned()))),
-            _ => Ok((word(), None)),
+            Some(tag) if !(tag.is_yaml_core_schema() && ["map", "seq"].contains(&tag.suffix.as_str())) => {
+                Err(self.unknown_tag(tag, span))
+            }
+            _ => Ok(()),
         }
     }
 
