@@ -164,7 +164,9 @@ impl Options {
             }
         }
         if self.model.is_empty() || self.model.chars().any(char::is_control) {
-            return Err(refused("model", "is empty or holds control characters").remedy("give it a plain name"));
+            return Err(
+                refused("model", "is empty or holds control characters").remedy("give it a plain name")
+            );
         }
         Ok(())
     }
@@ -189,11 +191,26 @@ mod tests {
 
     #[test]
     fn unknown_and_impossible_options_are_refused() {
-        assert!(serde_json::from_str::<Options>(r#"{"tfft": "5ms"}"#).unwrap_err().to_string().contains("tfft"));
-        let none = Options { max_concurrent: Some(0), ..Options::default() };
+        assert!(
+            serde_json::from_str::<Options>(r#"{"tfft": "5ms"}"#)
+                .unwrap_err()
+                .to_string()
+                .contains("tfft")
+        );
+        let none = Options {
+            max_concurrent: Some(0),
+            ..Options::default()
+        };
         let fault = none.validate().unwrap_err();
         assert!(fault.object.contains("max_concurrent") && !fault.remedy.is_empty());
-        assert!(Options { model: String::new(), ..Options::default() }.validate().is_err());
+        assert!(
+            Options {
+                model: String::new(),
+                ..Options::default()
+            }
+            .validate()
+            .is_err()
+        );
     }
 
     #[test]
