@@ -122,7 +122,8 @@ pub trait EnergySource: Send {
     fn channels(&self) -> &[Channel];
 
     /// Reads every channel once and hands each value to `out` with the channel's position in [`Self::channels`].
-    /// The sampler stamps the values.
+    /// The sampler stamps the values. The first call, before the load, may take a fraction of a second and hand each
+    /// channel several values, so that the record shows how often a counter moves.
     ///
     /// # Errors
     /// Nothing can be read now, or never again.

@@ -1,5 +1,11 @@
 //! Integration against what is known exactly: constant and changing powers, wraps, resets, ticks, lost sources.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may fail the test"
+)]
+
 mod common;
 
 use ai_energy_core::Stamp;

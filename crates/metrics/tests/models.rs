@@ -1,5 +1,11 @@
 //! The models and the environment against a made-up `/proc`, and who stands in for whom.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may fail the test"
+)]
+
 use std::fs;
 use std::path::Path;
 

@@ -1,6 +1,12 @@
 //! The NVML source against a real shared library that stands in for NVIDIA's, built with the system's C compiler.
 //! Without a compiler these tests say so and pass.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may fail the test"
+)]
+
 mod common;
 
 use std::path::Path;

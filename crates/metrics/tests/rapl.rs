@@ -1,5 +1,11 @@
 //! The RAPL source against a powercap tree of real files, as the kernel lays it out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may fail the test"
+)]
+
 mod common;
 
 use std::fs;

@@ -1,10 +1,10 @@
 //! An estimate of the processors' energy from their load, for machines whose counters cannot be read.
 //!
 //! The model is linear: power = TDP × (0.1 + 0.9 × busy share). Its ends are those of CodeCarbon's curve,
-//! TDP × (0.1 + 0.9 × load³), which lies far below measured servers at half load; published server measurements
-//! (SPECpower, and Fan, Weber and Barroso's study of warehouse machines) lie on or above the straight line. A line has a
-//! second merit: energy follows from the kernel's own running totals of busy time, hence does not depend on how often
-//! they are read, and nothing is integrated here.
+//! TDP × (0.1 + 0.9 × load³), which falls to a fifth of the TDP at half load; a straight line in load is what Fan,
+//! Weber and Barroso ("Power provisioning for a warehouse-sized computer", 2007) found to fit measured machines to a
+//! few per cent once its ends are known. A line has a second merit: energy follows from the kernel's own running
+//! totals of busy time, hence does not depend on how often they are read, and nothing is integrated here.
 //!
 //! Inside a container the kernel shows the whole host's load, so the estimate is of the host; inside a virtual machine
 //! it is of its own virtual processors.

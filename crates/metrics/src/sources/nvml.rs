@@ -1,7 +1,9 @@
 //! NVIDIA GPUs through NVML, loaded when it is looked for: the program starts and runs without it.
 //!
-//! The energy counter counts; the power reading stands beside it for a cross-check, or counts where a GPU has no counter.
-//! Power is a 1 s mean on Hopper and most of Ampere and newer, which the channel states. NVML is initialised once.
+//! The energy counter counts; the power reading stands beside it for a cross-check, or counts where a GPU has no
+//! counter. Power is a 1 s mean on Hopper and most of Ampere and newer, which the channel states. NVML is initialised
+//! once.
+//!
 //! Instances of a GPU split by MIG repeat their parent's figures: only whole GPUs are read, so each joule counts once.
 
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! An estimate of the memory's energy from its amount, for machines whose counters do not show memory.
 //!
-//! A constant power: watts per module times a likely number of modules. The number is CodeCarbon's up to 128 GiB; above,
-//! where that rule falls from sixteen modules to eight at some sizes, one module for each 64 GiB and never fewer than
-//! eight. Inside a container the kernel shows the host's memory, so a control group's limit bounds the amount.
+//! A constant power: watts per module times a likely number of modules. The number is CodeCarbon's up to 128 GiB;
+//! above, where that rule falls from sixteen modules to eight at some sizes, one module for each 64 GiB and never fewer
+//! than eight. Inside a container the kernel shows the host's memory, so a control group's limit bounds the amount.
 
 use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergySource, ReadFault};
 use ai_energy_core::figure::Provenance;

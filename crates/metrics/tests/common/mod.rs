@@ -1,5 +1,6 @@
 //! Records made by hand, for tests of what follows from a record.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergyReading};
@@ -10,7 +11,8 @@ use ai_energy_core::record::{
     Chunk, Ending, ErrorClass, Generation, OutputChannel, Phase, PhaseKind, RequestError, SamplerStats,
     TokenCount, TokenCountSource,
 };
-use ai_energy_core::{BackendInfo, DatasetInfo, RequestRecord, RunRecord, Stamp};
+use ai_energy_core::{BackendInfo, DatasetInfo, RequestRecord, RunRecord, Stamp, Summary};
+use ai_energy_metrics::{SummaryOptions, summarize};
 use serde_json::Map;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -165,4 +167,43 @@ pub(crate) fn moments() -> impl Iterator<Item = f64> {
 /// A counter of constant `watts` that has run since 0 s.
 pub(crate) fn constant(watts: f64) -> impl Iterator<Item = (f64, u64)> {
     moments().map(move |when| (when, (watts * when * 1e6).round() as u64))
+}
+
+/// GPU 300 W and CPU 50 W by counters, RAM 10 W by a model.
+pub(crate) fn measured() -> RunRecord {
+    let mut record = record();
+    add(
+        &mut record,
+        counter("nvml:gpu0:energy", Domain::Gpu),
+        constant(300.0),
+    );
+    add(
+        &mut record,
+        counter("rapl:package-0", Domain::Cpu),
+        constant(50.0),
+    );
+    let mut ram = power("ram_model:modules", Domain::Ram);
+    ram.provenance = Provenance::Estimated;
+    ram.gain_ci95 = Some(0.5);
+    add(&mut record, ram, moments().map(|when| (when, 10_000_000)));
+    record
+}
+
+/// The summary of a run in the USA.
+pub(crate) fn summary(record: &RunRecord) -> Summary {
+    summarize(
+        record,
+        &SummaryOptions {
+            country_iso_code: Some("USA".to_owned()),
+            ..SummaryOptions::default()
+        },
+    )
+}
+
+pub(crate) fn ids(summary: &Summary) -> Vec<&str> {
+    summary
+        .warnings
+        .iter()
+        .map(|warning| warning.id.as_str())
+        .collect()
 }

@@ -1,0 +1,167 @@
+//! Warnings: each appears exactly where it holds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests may fail the test"
+)]
+
+mod common;
+
+use ai_energy_core::energy::{Domain, UnavailableSource};
+use ai_energy_core::figure::Provenance;
+use ai_energy_core::record::{Ending, SamplerFault};
+use ai_energy_metrics::{SummaryOptions, summarize};
+use common::{add, constant, counter, ids, measured, moments, power, record, summary};
+
+#[test]
+fn counter_and_power_that_disagree_are_a_warning() {
+    let build = |watts: f64| {
+        let mut record = record();
+        add(
+            &mut record,
+            counter("nvml:gpu0:energy", Domain::Gpu),
+            constant(300.0),
+        );
+        let mut other = power("nvml:gpu0:power", Domain::Gpu);
+        (other.counts, other.gain_ci95) = (false, Some(0.05));
+        other.device_id = record.channels[0].device_id.clone();
+        add(
+            &mut record,
+            other,
+            moments().map(|when| (when, (watts * 1e6) as u64)),
+        );
+        summary(&record)
+    };
+    assert!(!ids(&build(305.0)).contains(&"cross_check"));
+    assert!(ids(&build(400.0)).contains(&"cross_check"));
+}
+
+#[test]
+fn warnings_say_what_holds_and_nothing_else() {
+    let quiet = measured();
+    let expected = ["window_short", "ram_estimated"];
+    assert_eq!(
+        ids(&summary(&quiet)),
+        expected,
+        "10 s are fewer than 100 spans of 0.2 s"
+    );
+    let mut noisy = measured();
+    noisy.synthetic = true;
+    noisy.ending = Ending::Interrupted;
+    noisy.sampler.longest_gap_seconds = 3.0;
+    noisy.requests[0].generation.cached_prompt_tokens = Some(8);
+    let found = summarize(&noisy, &SummaryOptions::default());
+    for id in [
+        "synthetic",
+        "ended_early",
+        "sampling_gap",
+        "prompt_cache",
+        "location_default",
+    ] {
+        assert!(ids(&found).contains(&id), "{id} is not in {:?}", ids(&found));
+    }
+    assert_eq!(found.carbon.country_iso_code.as_deref(), Some("USA"));
+    let unknown = SummaryOptions {
+        country_iso_code: Some("QQQ".to_owned()),
+        ..SummaryOptions::default()
+    };
+    let lost = summarize(&noisy, &unknown);
+    assert!(ids(&lost).contains(&"location_unknown"));
+    assert_eq!(
+        (lost.carbon.country_iso_code, lost.carbon.intensity.value),
+        (None, Some(475.0))
+    );
+}
+
+#[test]
+fn a_modelled_processor_is_said_with_what_would_measure_it() {
+    let mut record = record();
+    let mut model = counter("cpu_model:load", Domain::Cpu);
+    model.provenance = Provenance::Estimated;
+    add(&mut record, model, constant(50.0));
+    record.unavailable_sources.push(UnavailableSource {
+        source: "rapl".to_owned(),
+        domain: Domain::Cpu,
+        reason: "no permission".to_owned(),
+        remedy: "chmod it".to_owned(),
+    });
+    let found = summary(&record);
+    let warning = found
+        .warnings
+        .iter()
+        .find(|warning| warning.id == "cpu_estimated")
+        .unwrap();
+    assert!(warning.message.contains("rapl: no permission"), "{warning:?}");
+    assert_eq!(warning.remedy, "chmod it");
+    assert!(
+        !ids(&found).contains(&"window_short"),
+        "a model has no tick to be short for"
+    );
+}
+
+#[test]
+fn a_window_long_enough_for_its_ticks_is_not_short() {
+    let mut record = record();
+    let burst = (0..100).map(|step| {
+        (
+            0.5 + f64::from(step) * 0.001,
+            u64::try_from(step).unwrap() * 50_000,
+        )
+    });
+    let steady = constant(50.0).map(|(when, value)| (when, value - 20_000_000));
+    add(
+        &mut record,
+        counter("rapl:package-0", Domain::Cpu),
+        burst.chain(steady),
+    );
+    assert!(
+        !ids(&summary(&record)).contains(&"window_short"),
+        "10 s hold 5000 ticks of 2 ms"
+    );
+}
+
+#[test]
+fn readings_that_failed_now_and_then_are_said_and_cost_nothing() {
+    let mut record = measured();
+    record.sampler.faults.push(SamplerFault {
+        channel: "nvml:gpu0:energy".to_owned(),
+        message: "timed out".to_owned(),
+        count: 3,
+        gone: false,
+    });
+    let found = summary(&record);
+    assert!(ids(&found).contains(&"reading_faults") && !ids(&found).contains(&"source_lost"));
+    assert!(found.domain(Domain::Gpu).unwrap().energy.value.is_some());
+}
+
+#[test]
+fn a_fake_source_makes_a_run_synthetic_whatever_the_backend() {
+    let mut record = record();
+    add(
+        &mut record,
+        power("fake:gpu", Domain::Gpu),
+        moments().map(|when| (when, 1_000_000)),
+    );
+    assert_eq!(ids(&summary(&record)), ["synthetic"]);
+}
+
+#[test]
+fn places_without_a_table_are_said() {
+    let at = |country: &str, region: Option<&str>| {
+        let options = SummaryOptions {
+            country_iso_code: Some(country.to_owned()),
+            region: region.map(str::to_owned),
+            ..SummaryOptions::default()
+        };
+        summarize(&measured(), &options)
+    };
+    assert!(ids(&at("MCO", None)).contains(&"location_world"));
+    assert!(ids(&at("CAN", Some("quebec"))).contains(&"region_unused"));
+    let ids_of_california = at("USA", Some("california"));
+    assert_eq!(ids(&ids_of_california), ids(&at("USA", None)));
+    assert_ne!(
+        ids_of_california.carbon.emissions.value,
+        at("USA", None).carbon.emissions.value
+    );
+}
