@@ -1,1 +1,29 @@
-//! (being written)
+//! Where prompts come from: built in, generated to size, local files, and datasets on the Hugging Face hub.
+//!
+//! One call, [`open`], picks the kind by the dataset's name. Exists so that everything after it sees prompts and
+//! nothing else. Refuses to know how prompts are formatted and sent, and who draws the progress bar of a download.
+//!
+//! Nothing here guesses silently: rows without a prompt, cells that were no text, and fewer rows than asked for all
+//! end up in [`LoadedPrompts::warnings`](ai_energy_core::LoadedPrompts), and no row is ever used twice.
+
+mod builtin;
+mod conversation;
+mod csv_file;
+mod distribution;
+mod draw;
+mod files;
+mod frame;
+mod hub;
+mod json_file;
+mod kinds;
+mod nearest;
+mod options;
+mod parquet_file;
+mod rows;
+mod synthetic;
+mod text_file;
+
+pub use distribution::{Distribution, DistributionError, MAX_TOKENS};
+pub use hub::env::{HubEnv, Retry};
+pub use kinds::{KINDS, KindInfo, open, open_with};
+pub use options::{DEFAULT_COLUMN, DEFAULT_REVISION, Options, SyntheticOptions};
