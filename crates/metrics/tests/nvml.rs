@@ -6,6 +6,7 @@
     clippy::expect_used,
     reason = "helpers of tests may fail the test"
 )]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod common;
 
@@ -122,6 +123,15 @@ fn a_run_measures_the_power_of_both_gpus_within_its_interval() {
     assert!(
         (joules - 750.0 * seconds).abs() <= ci95,
         "{joules} ± {ci95} J in {seconds} s of 250 W and 500 W"
+    );
+    let energy_readings = record
+        .readings
+        .iter()
+        .filter(|reading| reading.channel == 0)
+        .count() as u64;
+    assert!(
+        energy_readings > record.sampler.rounds + 3,
+        "the burst before the load is in the record"
     );
     assert!(
         ci95 < 0.5 * joules,
@@ -295,6 +305,18 @@ fn gpus_are_selected_by_option_and_by_what_cuda_sees() {
     assert_eq!(seen("GPU-00000001"), one(1));
     assert_eq!(seen("0,9,1"), one(0), "CUDA stops at the first that names no GPU");
     assert_eq!(seen("-1"), Vec::<String>::new());
+    let hidden = discover(
+        &options(),
+        &Roots {
+            visible_gpus: Some(String::new()),
+            ..roots.clone()
+        },
+    );
+    assert!(
+        hidden.unavailable[0].reason.contains("CUDA_VISIBLE_DEVICES"),
+        "{:?}",
+        hidden.unavailable
+    );
     let both = Options {
         gpu_ids: Some(vec![0, 7]),
         ..options()

@@ -66,7 +66,7 @@ fn a_record_read_back_from_json_gives_the_same_summary() {
     let mut record = measured();
     record.requests.push(failed(2, ErrorClass::Server));
     record.requests[0].generation.server_energy = Some(ServerEnergy {
-        energy_joules: Some(12.25),
+        energy_joules: Some(0.1 + 0.2),
         ..ServerEnergy::default()
     });
     let text = serde_json::to_string(&record).unwrap();

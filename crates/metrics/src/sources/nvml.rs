@@ -72,12 +72,12 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     }
     if gpus.is_empty() {
         if found.unavailable.is_empty() {
-            found.unavailable.push(missing(
-                NAME,
-                Domain::Gpu,
-                "no GPU is selected",
-                "set metrics.gpu_ids",
-            ));
+            let reason = match (&search.options.gpu_ids, &search.roots.visible_gpus) {
+                (None, Some(visible)) => format!("CUDA_VISIBLE_DEVICES is `{visible}` and names no GPU"),
+                _ => "metrics.gpu_ids names no GPU".to_owned(),
+            };
+            let remedy = "set metrics.gpu_ids to measure GPUs";
+            found.unavailable.push(missing(NAME, Domain::Gpu, reason, remedy));
         }
         return found;
     }
