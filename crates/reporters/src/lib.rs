@@ -1,1 +1,24 @@
-//! (being written)
+//! Result formats: one a file, the journal that writes as the run goes, the terminal's summary and its live line.
+//!
+//! Exists so that what was measured reaches people and programs in the shapes they know. Refuses to compute a figure
+//! (beyond changing its unit or sharing it out over a count), to measure, and to print: the terminal parts return text.
+
+pub mod ai_energy_score;
+mod append;
+pub mod csv;
+pub mod emissions;
+mod files;
+pub mod journal;
+pub mod json;
+pub mod live;
+mod options;
+pub mod place;
+mod registry;
+pub mod terminal;
+mod time;
+
+pub use journal::Journal;
+pub use live::{LiveMeter, LiveState, render_progress};
+pub use options::{Options, ReporterType};
+pub use registry::{ReporterEntry, all};
+pub use terminal::{TerminalOptions, render, render_saved};

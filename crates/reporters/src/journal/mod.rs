@@ -1,0 +1,214 @@
+//! The journal: what a run observes, on disk as it happens, one JSON value a line.
+//!
+//! A crash, a kill or a full disk loses at most what was in flight: lines are only ever added, and a line that could
+//! not be written whole is taken back. The load and the sampler never wait for the disk; a thread of the journal's own
+//! does. Refuses to know any figure.
+
+mod line_file;
+mod read;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use ai_energy_core::{Channel, EnergyReading, Fault, FaultKind, Observer, RequestRecord, Written};
+use serde::Serialize;
+
+use crate::files::{io_fault, make_folder, write_whole};
+use line_file::LineFile;
+
+pub use read::{read_readings, read_requests};
+
+/// One request a line, in the order they ended.
+pub const REQUESTS_FILE_NAME: &str = "requests.jsonl";
+/// First the channels, then one reading a line.
+pub const READINGS_FILE_NAME: &str = "readings.jsonl";
+
+/// What the threads of the run hand to the journal's.
+enum Entry {
+    Request(Box<RequestRecord>),
+    Channels(Vec<Channel>),
+    Readings(Vec<EnergyReading>),
+    Finish,
+}
+
+/// The first line of `readings.jsonl`.
+#[derive(Serialize)]
+struct ChannelLine<'a> {
+    channels: &'a [Channel],
+}
+
+/// Writes `requests.jsonl` and `readings.jsonl` while the run goes.
+#[derive(Debug)]
+pub struct Journal {
+    entries: Sender<Entry>,
+    channels_sent: AtomicBool,
+    keep_text: bool,
+    failed: Arc<AtomicBool>,
+    writer: Mutex<Option<JoinHandle<Result<Vec<Written>, Fault>>>>,
+}
+
+impl Journal {
+    /// Makes both files in `dir` (empty, an older one is replaced) and starts the journal's thread.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be made.
+    pub fn create(dir: &Path) -> Result<Self, Fault> {
+        make_folder(dir)?;
+        let files = Files {
+            requests: LineFile::create(&dir.join(REQUESTS_FILE_NAME))?,
+            readings: LineFile::create(&dir.join(READINGS_FILE_NAME))?,
+        };
+        let failed = Arc::new(AtomicBool::new(false));
+        let (entries, received) = channel();
+        let flag = Arc::clone(&failed);
+        let writer = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || files.write_until_finish(&received, &flag))
+            .map_err(|error| io_fault(dir, "the journal's thread cannot be started", &error))?;
+        Ok(Self {
+            entries,
+            channels_sent: AtomicBool::new(false),
+            keep_text: true,
+            failed,
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// The same journal without the generated texts.
+    #[must_use]
+    pub fn without_text(mut self) -> Self {
+        self.keep_text = false;
+        self
+    }
+
+    /// `true` once something could not be written: the run may as well stop. [`Journal::finish`] says what it was.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything handed over so far is on the disk, and closes the files. What comes later is dropped;
+    /// other holders of the journal may live on.
+    ///
+    /// # Errors
+    /// The first thing that could not be written. All whole lines written before stay.
+    pub fn finish(self: Arc<Self>) -> Result<Vec<Written>, Fault> {
+        self.hand_over(Entry::Finish);
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let internal = |cause: &str| Fault::new(FaultKind::Internal, "journal", cause);
+        let writer = writer.ok_or_else(|| internal("it was finished before"))?;
+        writer
+            .join()
+            .unwrap_or_else(|_| Err(internal("its thread panicked")))
+    }
+
+    /// Hands an entry to the thread; when that has ended there is nobody to tell and nothing to lose.
+    fn hand_over(&self, entry: Entry) {
+        let _ = self.entries.send(entry);
+    }
+}
+
+impl Observer for Journal {
+    fn request_ended(&self, record: &RequestRecord) {
+        let mut record = Box::new(record.clone());
+        if !self.keep_text {
+            record.generation.text = None;
+        }
+        self.hand_over(Entry::Request(record));
+    }
+
+    fn readings(&self, channels: &[Channel], readings: &[EnergyReading]) {
+        if !self.channels_sent.swap(true, Ordering::Relaxed) {
+            self.hand_over(Entry::Channels(channels.to_vec()));
+        }
+        self.hand_over(Entry::Readings(readings.to_vec()));
+    }
+}
+
+/// Writes `requests.jsonl` anew, as a whole, from a finished run's records: the journal's lines were written before
+/// tokens that no server counted were counted.
+///
+/// # Errors
+/// The file cannot be written; the journal's own stays.
+pub fn replace_requests(dir: &Path, requests: &[RequestRecord]) -> Result<Written, Fault> {
+    let path = dir.join(REQUESTS_FILE_NAME);
+    let mut lines = Vec::new();
+    for request in requests {
+        push_line(&mut lines, &path, request)?;
+    }
+    write_whole(&path, &lines)?;
+    Ok(Written::at(&path))
+}
+
+fn push_line<T: Serialize>(lines: &mut Vec<u8>, path: &Path, value: &T) -> Result<(), Fault> {
+    let before = lines.len();
+    if let Err(error) = serde_json::to_writer(&mut *lines, value) {
+        lines.truncate(before);
+        let cause = format!("an entry cannot be put into JSON: {error}");
+        return Err(Fault::new(FaultKind::Internal, path.display().to_string(), cause));
+    }
+    lines.push(b'\n');
+    Ok(())
+}
+
+/// The journal's thread and what it owns.
+struct Files {
+    requests: LineFile<std::fs::File>,
+    readings: LineFile<std::fs::File>,
+}
+
+impl Files {
+    fn write_until_finish(
+        mut self,
+        entries: &Receiver<Entry>,
+        failed: &AtomicBool,
+    ) -> Result<Vec<Written>, Fault> {
+        let mut channels_seen = false;
+        let mut going = true;
+        while going {
+            // All senders gone without a finish: the run panicked; what came is written.
+            going = entries
+                .recv()
+                .is_ok_and(|entry| self.take(entry, &mut channels_seen));
+            while going && let Ok(entry) = entries.try_recv() {
+                going = self.take(entry, &mut channels_seen);
+            }
+            if !going && !channels_seen {
+                self.readings.push(&ChannelLine { channels: &[] });
+            }
+            self.requests.flush();
+            self.readings.flush();
+            if self.requests.fault().or(self.readings.fault()).is_some() {
+                failed.store(true, Ordering::Relaxed);
+            }
+        }
+        let requests = self.requests.close();
+        let readings = self.readings.close();
+        Ok(vec![Written::at(&requests?), Written::at(&readings?)])
+    }
+
+    /// Puts an entry into its file's buffer; `false` for the last one.
+    fn take(&mut self, entry: Entry, channels_seen: &mut bool) -> bool {
+        match entry {
+            Entry::Request(record) => self.requests.push(&record),
+            Entry::Channels(channels) => {
+                *channels_seen = true;
+                self.readings.push(&ChannelLine { channels: &channels });
+            }
+            Entry::Readings(readings) => {
+                for reading in &readings {
+                    self.readings.push(reading);
+                }
+            }
+            Entry::Finish => return false,
+        }
+        true
+    }
+}
+
+/// The journal's files in `dir`.
+pub fn file_paths(dir: &Path) -> [PathBuf; 2] {
+    [dir.join(REQUESTS_FILE_NAME), dir.join(READINGS_FILE_NAME)]
+}

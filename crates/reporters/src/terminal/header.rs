@@ -1,0 +1,102 @@
+//! What ran and how it ended. What makes the figures partial or worthless stands first.
+
+use ai_energy_core::record::Ending;
+use ai_energy_core::{CheckOutcome, Report};
+
+use super::page::{Page, Style};
+use super::units::count;
+
+pub(super) fn draw(report: Report<'_>, page: &mut Page) {
+    draw_banners(report, page);
+    draw_title(report, page);
+    draw_checks(report, page);
+}
+
+fn draw_banners(report: Report<'_>, page: &mut Page) {
+    let record = report.record;
+    if record.synthetic {
+        let text =
+            "a part of this run was a fake or a simulator: no figure below says anything about a real model";
+        page.paragraph((Style::Bad, " SYNTHETIC  "), Style::Bad, text);
+    }
+    let counts = &report.summary.counts;
+    let seen = format!(
+        "the figures below are of the {} requests that succeeded until then",
+        counts.successful
+    );
+    match &record.ending {
+        Ending::Complete => {}
+        Ending::Interrupted => {
+            let text = format!("the run was ended before all requests were done; {seen}");
+            page.paragraph((Style::Notice, " INTERRUPTED  "), Style::Notice, &text);
+        }
+        Ending::TooManyFailures { in_a_row } => {
+            let text = format!("{in_a_row} requests failed in a row, which ended the run; {seen}");
+            page.paragraph((Style::Bad, " STOPPED  "), Style::Bad, &text);
+        }
+    }
+    page.blank();
+}
+
+fn draw_title(report: Report<'_>, page: &mut Page) {
+    let record = report.record;
+    let backend = &record.backend;
+    let server = page.clean(backend.server.as_deref().unwrap_or(&backend.backend));
+    let place = backend
+        .endpoint
+        .as_deref()
+        .map(|endpoint| format!(" at {}", page.clean(endpoint)));
+    let device = backend
+        .device
+        .as_deref()
+        .map(|device| format!(" on {}", page.clean(device)));
+    let requests = report.summary.counts.total as u64;
+    let parts = [
+        page.clean(&backend.model),
+        format!("{server}{}", place.or(device).unwrap_or_default()),
+        format!(
+            "{} {} ({})",
+            count(requests),
+            plural(requests, "prompt"),
+            page.clean(&record.dataset.name)
+        ),
+        format!("{} at a time", record.plan.load.concurrency),
+    ];
+    let separator = format!(" {} ", page.glyphs.dot);
+    page.parts((Style::Plain, " "), Style::Heading, &parts, &separator);
+}
+
+fn draw_checks(report: Report<'_>, page: &mut Page) {
+    let checks = &report.record.checks;
+    let glyphs = page.glyphs;
+    let parts: Vec<String> = checks
+        .iter()
+        .map(|check| {
+            let sign = match check.outcome {
+                CheckOutcome::Ok => glyphs.check,
+                CheckOutcome::Warning => glyphs.warn,
+            };
+            let detail = glyphs.clean(&check.detail);
+            let gap = if detail.is_empty() { "" } else { " " };
+            format!("{sign} {}{gap}{detail}", glyphs.clean(&check.name))
+        })
+        .collect();
+    if !parts.is_empty() {
+        let warned = checks.iter().any(|check| check.outcome == CheckOutcome::Warning);
+        page.parts(
+            (Style::Plain, " "),
+            if warned { Style::Notice } else { Style::Good },
+            &parts,
+            "   ",
+        );
+    }
+}
+
+/// `prompt` or `prompts`.
+pub(super) fn plural(number: u64, word: &str) -> String {
+    if number == 1 {
+        word.to_owned()
+    } else {
+        format!("{word}s")
+    }
+}

@@ -1,0 +1,243 @@
+//! What failed, what is not known and why, and what to know before trusting the figures.
+
+use ai_energy_core::record::Ending;
+use ai_energy_core::{Domain, ErrorClass, Figure, Report};
+
+use super::energy::label;
+use super::header::plural;
+use super::page::{Page, Style};
+use super::text::fit;
+
+/// Longest piece of a server's message that is shown; `requests.jsonl` has it whole.
+const LONGEST_MESSAGE: usize = 160;
+
+/// The requests that did not succeed, by class, each class with the first message.
+pub(super) fn draw_failures(report: Report<'_>, page: &mut Page) {
+    let counts = &report.summary.counts;
+    if counts.failed + counts.cancelled == 0 {
+        return;
+    }
+    page.blank();
+    let mut parts = vec![format!("{} of {} succeeded", counts.successful, counts.total)];
+    if counts.failed > 0 {
+        parts.push(format!("{} failed", counts.failed));
+    }
+    if counts.cancelled > 0 {
+        parts.push(format!("{} cancelled by the end of the run", counts.cancelled));
+    }
+    page.paragraph((Style::Heading, " REQUESTS  "), Style::Plain, &parts.join(", "));
+    for (class, number) in counts
+        .errors
+        .iter()
+        .filter(|(class, _)| **class != ErrorClass::Cancelled)
+    {
+        let message =
+            first_message(report, *class).map(|text| fit(&page.clean(text), LONGEST_MESSAGE, &page.glyphs));
+        let text = match message.filter(|message| !message.is_empty()) {
+            Some(message) => format!("{}, for example: {message}", class_word(*class)),
+            None => class_word(*class).to_owned(),
+        };
+        page.paragraph(
+            (Style::Bad, &format!("   {} {number} ", page.glyphs.cross)),
+            Style::Plain,
+            &text,
+        );
+    }
+}
+
+fn first_message(report: Report<'_>, class: ErrorClass) -> Option<&str> {
+    let errors = report
+        .record
+        .requests
+        .iter()
+        .filter_map(|request| request.generation.error.as_ref());
+    errors
+        .into_iter()
+        .find(|error| error.class == class)
+        .map(|error| error.message.as_str())
+}
+
+fn class_word(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Connect => "no connection",
+        ErrorClass::ConnectTimeout => "connecting took too long",
+        ErrorClass::FirstTokenTimeout => "the first token took too long",
+        ErrorClass::StallTimeout => "the stream fell silent",
+        ErrorClass::TotalTimeout => "the request took too long",
+        ErrorClass::Auth => "not allowed (401 or 403)",
+        ErrorClass::NotFound => "no such model or route (404)",
+        ErrorClass::RateLimited => "too many requests (429)",
+        ErrorClass::BadRequest => "the server refused the request (4xx)",
+        ErrorClass::Server => "the server failed (5xx)",
+        ErrorClass::Protocol => "the response breaks the protocol",
+        ErrorClass::Truncated => "the response ended too early",
+        ErrorClass::Empty => "the response had no token",
+        ErrorClass::Cancelled => "cancelled",
+        ErrorClass::Engine => "the engine failed",
+    }
+}
+
+/// Every figure of the tables that has no value, why, and what would give it one.
+pub(super) fn draw_unknown(report: Report<'_>, page: &mut Page) {
+    let unknown = unknown(report);
+    if unknown.is_empty() {
+        return;
+    }
+    page.blank();
+    page.line(vec![(Style::Heading, " NOT KNOWN".to_owned())]);
+    for entry in unknown {
+        let prefix = format!("   {} ", page.glyphs.dot);
+        let text = format!("{}: {}", entry.what, page.clean(&entry.why));
+        page.paragraph((Style::Plain, &prefix), Style::Plain, &text);
+        for remedy in entry.remedies {
+            let prefix = format!("     {} ", page.glyphs.arrow);
+            let text = page.clean(&remedy);
+            page.paragraph((Style::Dim, &prefix), Style::Notice, &text);
+        }
+    }
+}
+
+struct Unknown {
+    what: String,
+    why: String,
+    remedies: Vec<String>,
+}
+
+fn unknown(report: Report<'_>) -> Vec<Unknown> {
+    let summary = report.summary;
+    let mut list: Vec<Unknown> = Vec::new();
+    for entry in summary
+        .energy
+        .domains
+        .iter()
+        .filter(|entry| entry.energy.value.is_none())
+    {
+        let what = format!("{} energy", label(entry.domain));
+        list.push(Unknown {
+            what,
+            why: why(&entry.energy),
+            remedies: remedies(report, entry.domain),
+        });
+    }
+    let mut add = |what: &str, figure: &Figure| {
+        let why = why(figure);
+        let said = list.iter().any(|known| known.why == why);
+        if figure.value.is_none() && !said {
+            list.push(Unknown {
+                what: what.to_owned(),
+                why,
+                remedies: Vec::new(),
+            });
+        }
+    };
+    add("total energy", &summary.energy.total);
+    add("energy per request", &summary.energy.per_request);
+    add("energy per output token", &summary.energy.per_output_token);
+    add("CO2e", &summary.carbon.emissions);
+    add("throughput", &summary.throughput.output_tokens_per_second);
+    if summary.latency.time_to_first_token.is_none() && summary.counts.successful > 0 {
+        list.push(Unknown {
+            what: "time to first token".to_owned(),
+            why: "no response was streamed, so the moment of its first token could not be seen".to_owned(),
+            remedies: Vec::new(),
+        });
+    }
+    list
+}
+
+fn why(figure: &Figure) -> String {
+    figure
+        .reason
+        .clone()
+        .unwrap_or_else(|| "no reason was given".to_owned())
+}
+
+/// What would make a domain's sources available, each once.
+fn remedies(report: Report<'_>, domain: Domain) -> Vec<String> {
+    let mut remedies: Vec<String> = Vec::new();
+    for source in report
+        .record
+        .unavailable_sources
+        .iter()
+        .filter(|source| source.domain == domain)
+    {
+        if !source.remedy.is_empty() && !remedies.contains(&source.remedy) {
+            remedies.push(source.remedy.clone());
+        }
+    }
+    remedies
+}
+
+/// One word on how far to trust the figures, and every warning with its remedy.
+pub(super) fn draw_validity(report: Report<'_>, page: &mut Page) {
+    let notes = notes(report, page);
+    let (style, verdict) = verdict(report, notes.len());
+    page.paragraph((Style::Heading, " VALID  "), style, &verdict);
+    for (text, remedy) in notes {
+        let prefix = format!("   {} ", page.glyphs.dot);
+        page.paragraph((Style::Plain, &prefix), Style::Plain, &text);
+        if !remedy.is_empty() {
+            let prefix = format!("     {} ", page.glyphs.arrow);
+            page.paragraph((Style::Dim, &prefix), Style::Notice, &remedy);
+        }
+    }
+}
+
+fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
+    let counts = &report.summary.counts;
+    if report.record.synthetic {
+        (Style::Bad, "no: synthetic".to_owned())
+    } else if counts.successful == 0 {
+        (Style::Bad, "no: no request succeeded".to_owned())
+    } else if report.summary.energy.total.value.is_none() {
+        (Style::Notice, "for speed only: no energy is known".to_owned())
+    } else if report.record.ending != Ending::Complete {
+        (Style::Notice, "in part: the run ended early".to_owned())
+    } else if counts.failed > 0 {
+        let failed = plural(counts.failed as u64, "request");
+        (
+            Style::Notice,
+            format!(
+                "in part: {} {failed} failed, and their energy is in the figures",
+                counts.failed
+            ),
+        )
+    } else if notes > 0 {
+        (
+            Style::Notice,
+            format!("yes, with {notes} {}", plural(notes as u64, "note")),
+        )
+    } else {
+        (Style::Good, "yes".to_owned())
+    }
+}
+
+/// Warnings with their remedies: those the summary judged, those the run collected, those of the sampler.
+fn notes(report: Report<'_>, page: &Page) -> Vec<(String, String)> {
+    let clean = |text: &str| page.clean(text);
+    let judged = report
+        .summary
+        .warnings
+        .iter()
+        .map(|warning| (clean(&warning.message), clean(&warning.remedy)));
+    let seen = report
+        .record
+        .warnings
+        .iter()
+        .map(|text| (clean(text), String::new()));
+    let faults = report.record.sampler.faults.iter().map(|fault| {
+        let (channel, message) = (clean(&fault.channel), clean(&fault.message));
+        let end = if fault.gone { ", and it was given up" } else { "" };
+        (
+            format!("{channel}: {} readings failed{end}: {message}", fault.count),
+            String::new(),
+        )
+    });
+    let mut notes: Vec<(String, String)> = Vec::new();
+    for note in judged.chain(seen).chain(faults) {
+        if !notes.iter().any(|known| known.0 == note.0) {
+            notes.push(note);
+        }
+    }
+    notes
+}

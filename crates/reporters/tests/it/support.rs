@@ -1,0 +1,483 @@
+//! Records and summaries with fixed values. They are invented and consistent with each other.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ai_energy_core::backend::{BackendInfo, Check, CheckOutcome};
+use ai_energy_core::clock::Stamp;
+use ai_energy_core::dataset::DatasetInfo;
+use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergyReading, GpuState, UnavailableSource};
+use ai_energy_core::plan::{LoadPlan, Plan};
+use ai_energy_core::prompt::GenerationParams;
+use ai_energy_core::record::{
+    Chunk, Ending, ErrorClass, Generation, OutputChannel, Phase, PhaseKind, RequestError, RequestRecord,
+    RunRecord, SamplerStats, TokenCount, TokenCountSource,
+};
+use ai_energy_core::summary::{
+    Carbon, Counts, Distribution, DomainEnergy, Energy, Latency, SCHEMA_VERSION, Summary, Throughput, Tokens,
+    Warning,
+};
+use ai_energy_core::{Figure, Place, Provenance, Report};
+use serde_json::{Map, Value, json};
+
+/// What a report is made of, owned.
+pub(crate) struct Run {
+    pub(crate) record: RunRecord,
+    pub(crate) summary: Summary,
+    pub(crate) config: Map<String, Value>,
+}
+
+impl Run {
+    pub(crate) fn report(&self) -> Report<'_> {
+        Report {
+            record: &self.record,
+            summary: &self.summary,
+            config: &self.config,
+        }
+    }
+}
+
+/// A place within one folder, without collecting files.
+pub(crate) fn place(folder: &Path) -> Place {
+    Place {
+        run_dir: folder.to_owned(),
+        csv_file: None,
+        emissions_dir: None,
+    }
+}
+
+pub(crate) fn request(number: usize) -> RequestRecord {
+    let start = 1_000_000_000 + number as u64 * 760_000_000;
+    RequestRecord {
+        id: format!("request-{number}"),
+        prompt_index: number,
+        scheduled: Stamp(start),
+        generation: Generation {
+            sent: Some(Stamp(start + 200_000)),
+            first_token: Some(Stamp(start + 60_000_000)),
+            end: Stamp(start + 760_000_000),
+            chunks: vec![Chunk {
+                at: Stamp(start + 60_000_000),
+                channel: OutputChannel::Content,
+                tokens: Some(1),
+            }],
+            completion_tokens: Some(TokenCount {
+                tokens: 64,
+                source: TokenCountSource::Server,
+            }),
+            text: Some("zwölf Eier\nund \u{1f95a}".to_owned()),
+            ..Generation::default()
+        },
+    }
+}
+
+pub(crate) fn failed_request(number: usize, class: ErrorClass, message: &str) -> RequestRecord {
+    let mut record = request(number);
+    record.generation.error = Some(RequestError {
+        class,
+        message: message.to_owned(),
+        status: None,
+    });
+    record
+}
+
+pub(crate) fn channel(name: &str, domain: Domain, kind: ChannelKind, counts: bool) -> Channel {
+    Channel {
+        name: name.to_owned(),
+        domain,
+        device: "NVIDIA H200".to_owned(),
+        device_id: format!("{name}-id"),
+        kind,
+        provenance: Provenance::Measured,
+        source: "NVML total-energy counter".to_owned(),
+        gain_ci95: Some(0.05),
+        counts,
+    }
+}
+
+pub(crate) fn reading(channel: u16, at: u64, value: u64) -> EnergyReading {
+    EnergyReading {
+        channel,
+        at: Stamp(at),
+        value,
+    }
+}
+
+fn record() -> RunRecord {
+    let environment = json!({
+        "hostname": "bench-1", "os": "Linux-6.12-x86_64", "cpu_model": "AMD EPYC 9654", "cpu_count": 16,
+        "ram_total_gib": 125.6, "gpu_model": null,
+    });
+    RunRecord {
+        plan: Plan {
+            name: "chat".to_owned(),
+            run_id: "chat-20261123-142233-7f3a".to_owned(),
+            load: LoadPlan {
+                concurrency: 8,
+                max_consecutive_failures: 3,
+            },
+            generation: GenerationParams::default(),
+            sampling_interval_ms: 100,
+            keep_text: true,
+        },
+        started_at: "2026-11-23T14:22:33Z".to_owned(),
+        backend: BackendInfo {
+            backend: "vllm".to_owned(),
+            model: "smollm2-135m-instruct".to_owned(),
+            endpoint: Some("http://127.0.0.1:8000/v1".to_owned()),
+            device: None,
+            server: Some("vLLM 0.32.0".to_owned()),
+            synthetic: false,
+            details: Map::new(),
+        },
+        dataset: DatasetInfo {
+            name: "built-in".to_owned(),
+            kind: "builtin".to_owned(),
+            revision: None,
+            sha256: "00".repeat(32),
+            rows: Some(200),
+        },
+        checks: vec![
+            check("server ready", ""),
+            check("model served", ""),
+            check("1-token probe", "52 ms"),
+        ],
+        phases: vec![Phase {
+            kind: PhaseKind::Load,
+            start: Stamp(1_000_000_000),
+            end: Stamp(75_250_000_000),
+        }],
+        requests: (0..200).map(request).collect(),
+        channels: vec![channel(
+            "nvml:gpu0:energy",
+            Domain::Gpu,
+            ChannelKind::Counter {
+                wrap_microjoules: None,
+            },
+            true,
+        )],
+        readings: Vec::new(),
+        unavailable_sources: Vec::new(),
+        gpu_states: vec![GpuState {
+            index: 0,
+            utilization_percent: Some(87.0),
+            memory_used_mib: Some(70_000.0),
+            memory_total_mib: Some(140_000.0),
+            temperature_c: Some(54.0),
+            power_draw_w: None,
+        }],
+        sampler: SamplerStats {
+            rounds: 740,
+            cpu_seconds: Some(0.31),
+            longest_gap_seconds: 0.11,
+            faults: Vec::new(),
+        },
+        ending: Ending::Complete,
+        synthetic: false,
+        warnings: Vec::new(),
+        environment: environment.as_object().unwrap().clone(),
+    }
+}
+
+fn check(name: &str, detail: &str) -> Check {
+    Check {
+        name: name.to_owned(),
+        outcome: CheckOutcome::Ok,
+        detail: detail.to_owned(),
+    }
+}
+
+/// A distribution in seconds around its median.
+fn distribution(p50: f64, spread: f64, count: usize) -> Distribution {
+    Distribution {
+        unit: "s".to_owned(),
+        count,
+        mean: p50 * (1.0 + spread / 4.0),
+        mean_ci95: Some(p50 * spread / 10.0),
+        standard_deviation: Some(p50 * spread / 2.0),
+        min: p50 * (1.0 - spread / 4.0),
+        p50,
+        p90: p50 * (1.0 + spread * 0.9),
+        p95: p50 * (1.0 + spread),
+        p99: p50 * (1.0 + spread * 1.6),
+        p999: p50 * (1.0 + spread * 1.8),
+        max: p50 * (1.0 + spread * 2.0),
+    }
+}
+
+fn domain(domain: Domain, joules: f64, relative: f64, provenance: Provenance, source: &str) -> DomainEnergy {
+    let power = joules / 74.25;
+    DomainEnergy {
+        domain,
+        energy: Figure::new(joules, "J", provenance, source).with_ci95(joules * relative),
+        mean_power: Figure::new(power, "W", Provenance::Derived, source).with_ci95(power * relative),
+        peak_power: Figure::new(power * 1.4, "W", Provenance::Derived, source),
+    }
+}
+
+fn unavailable(domain: Domain, reason: &str) -> DomainEnergy {
+    DomainEnergy {
+        domain,
+        energy: Figure::unavailable("J", reason),
+        mean_power: Figure::unavailable("W", reason),
+        peak_power: Figure::unavailable("W", reason),
+    }
+}
+
+/// The energy section for these domains, with the arithmetic that the summary defines.
+fn energy(domains: Vec<DomainEnergy>, requests: f64, tokens: f64, remark: Option<&str>) -> Energy {
+    let known: Vec<&DomainEnergy> = domains
+        .iter()
+        .filter(|entry| entry.energy.value.is_some())
+        .collect();
+    let total = if known.is_empty() {
+        Figure::unavailable("J", "no domain is known")
+    } else {
+        let sum = known.iter().filter_map(|entry| entry.energy.value).sum();
+        let error: f64 = known
+            .iter()
+            .filter_map(|entry| entry.energy.ci95)
+            .map(|ci95| ci95 * ci95)
+            .sum();
+        let weakest = known.iter().map(|entry| entry.energy.provenance).max().unwrap();
+        let mut total = Figure::new(sum, "J", weakest, "sum of the domains").with_ci95(error.sqrt());
+        total.reason = remark.map(str::to_owned);
+        total
+    };
+    let gpu = domains
+        .iter()
+        .find(|entry| entry.domain == Domain::Gpu)
+        .unwrap()
+        .energy
+        .clone();
+    let per_joule = match total.value {
+        Some(joules) => Figure::new(tokens / joules, "token/J", Provenance::Derived, ""),
+        None => Figure::unavailable("token/J", "no domain is known"),
+    };
+    Energy {
+        channels: Vec::new(),
+        gpu_per_request: gpu.per(requests, "J/request"),
+        gpu_per_output_token: gpu.per(tokens, "J/token"),
+        per_request: total.per(requests, "J/request"),
+        per_output_token: total.per(tokens, "J/token"),
+        per_token: total.per(tokens * 1.7, "J/token"),
+        output_tokens_per_joule: per_joule,
+        wh_per_1000_requests: total.per(requests * 3.6, "Wh"),
+        server_reported: None,
+        domains,
+        total,
+    }
+}
+
+fn summary(energy: Energy, successful: usize, total: usize) -> Summary {
+    let grams = 369.0 / 3_600_000.0;
+    let emissions = match energy.total.value {
+        Some(_) => energy.total.scaled(grams, "g"),
+        None => Figure::unavailable("g", "no domain is known"),
+    };
+    Summary {
+        schema_version: SCHEMA_VERSION,
+        duration: Figure::new(74.25, "s", Provenance::Measured, "monotonic clock"),
+        counts: Counts {
+            total,
+            successful,
+            ..Counts::default()
+        },
+        tokens: Tokens {
+            prompt: Some(8_511),
+            completion: Some(12_742),
+            cached_prompt: None,
+            completion_sources: BTreeMap::from([(TokenCountSource::Server, successful)]),
+            uncounted: 0,
+        },
+        latency: Latency {
+            time_to_first_token: Some(distribution(0.058, 0.8, successful)),
+            time_to_first_content: Some(distribution(0.058, 0.8, successful)),
+            inter_token: Some(distribution(0.011, 0.2, 12_542)),
+            time_per_output_token: Some(distribution(0.0112, 0.1, successful)),
+            end_to_end: Some(distribution(0.76, 0.2, successful)),
+            schedule_lag: Some(distribution(0.000_04, 3.0, successful)),
+        },
+        throughput: Throughput {
+            output_tokens_per_second: Figure::new(171.6, "token/s", Provenance::Derived, ""),
+            total_tokens_per_second: Figure::new(286.2, "token/s", Provenance::Derived, ""),
+            requests_per_second: Figure::new(2.694, "request/s", Provenance::Derived, ""),
+        },
+        energy,
+        carbon: Carbon {
+            emissions: Figure {
+                source: "Ember, by Our World in Data".to_owned(),
+                ..emissions
+            },
+            intensity: Figure::new(
+                369.0,
+                "g/kWh",
+                Provenance::Estimated,
+                "Ember, by Our World in Data",
+            ),
+            country_iso_code: Some("USA".to_owned()),
+            country_name: Some("United States".to_owned()),
+            region: None,
+            intensity_year: Some(2024),
+            pue: 1.0,
+        },
+        warnings: Vec::new(),
+    }
+}
+
+fn config() -> Map<String, Value> {
+    let config = json!({
+        "backend": {"type": "vllm", "device_ids": [0, 1]},
+        "scenario": {"num_samples": 200},
+        "metrics": {"project_name": "ai_energy_benchmarks"},
+    });
+    config.as_object().unwrap().clone()
+}
+
+/// GPU and CPU measured, RAM estimated, all requests well.
+pub(crate) fn complete() -> Run {
+    let domains = vec![
+        domain(
+            Domain::Gpu,
+            2560.0,
+            0.031,
+            Provenance::Measured,
+            "NVML total-energy counter, tick 98 ms",
+        ),
+        domain(Domain::Cpu, 1220.0, 0.055, Provenance::Measured, "RAPL package-0"),
+        domain(Domain::Ram, 120.0, 0.5, Provenance::Estimated, "2 DIMMs × 5 W"),
+    ];
+    let mut summary = summary(energy(domains, 200.0, 12_742.0, None), 200, 200);
+    summary.warnings.push(Warning {
+        id: "ram_estimated".to_owned(),
+        message: "RAM energy is a model, not a measurement".to_owned(),
+        remedy: String::new(),
+    });
+    Run {
+        record: record(),
+        summary,
+        config: config(),
+    }
+}
+
+/// Nothing but a CPU model.
+pub(crate) fn cpu_estimate_only() -> Run {
+    let no_gpu = "no NVIDIA driver library (libnvidia-ml.so.1) on this machine";
+    let domains = vec![
+        unavailable(Domain::Gpu, no_gpu),
+        domain(
+            Domain::Cpu,
+            1220.0,
+            0.4,
+            Provenance::Estimated,
+            "load × 65 W (model; no counter is readable)",
+        ),
+        unavailable(Domain::Ram, "no memory information"),
+    ];
+    let remark = Some("without GPU and RAM, which are not known");
+    let mut run = Run {
+        record: record(),
+        summary: summary(energy(domains, 200.0, 12_742.0, remark), 200, 200),
+        config: config(),
+    };
+    run.record.gpu_states.clear();
+    run.record.channels.clear();
+    run.record.unavailable_sources = vec![UnavailableSource {
+        source: "nvml".to_owned(),
+        domain: Domain::Gpu,
+        reason: no_gpu.to_owned(),
+        remedy: "install the NVIDIA driver, or run on a machine with a GPU".to_owned(),
+    }];
+    run.summary.warnings = vec![Warning {
+        id: "cpu_estimated".to_owned(),
+        message: "CPU energy is a model with an error of tens of percent".to_owned(),
+        remedy: "grant read access to /sys/class/powercap/*/energy_uj and it will be measured".to_owned(),
+    }];
+    run
+}
+
+/// No source at all.
+pub(crate) fn nothing_measurable() -> Run {
+    let domains =
+        [Domain::Gpu, Domain::Cpu, Domain::Ram].map(|domain| unavailable(domain, "metrics.enabled is false"));
+    let summary = summary(energy(domains.into(), 200.0, 12_742.0, None), 200, 200);
+    let mut run = Run {
+        record: record(),
+        summary,
+        config: config(),
+    };
+    run.record.gpu_states.clear();
+    run.record.channels.clear();
+    run
+}
+
+/// Twelve of 24 requests failed in two ways, one message hostile to terminals.
+pub(crate) fn failures() -> Run {
+    let mut run = complete();
+    run.summary = Summary {
+        warnings: Vec::new(),
+        ..summary(run.summary.energy, 12, 24)
+    };
+    run.summary.counts.failed = 12;
+    run.summary.counts.errors =
+        BTreeMap::from([(ErrorClass::FirstTokenTimeout, 10), (ErrorClass::Server, 2)]);
+    run.record.requests = (0..12).map(request).collect();
+    for number in 12..22 {
+        run.record.requests.push(failed_request(
+            number,
+            ErrorClass::FirstTokenTimeout,
+            "no token within 30 s",
+        ));
+    }
+    let hostile = "CUDA out of memory\u{1b}[2J\nTried to allocate 2 GiB";
+    run.record
+        .requests
+        .extend((22..24).map(|number| failed_request(number, ErrorClass::Server, hostile)));
+    run.record.ending = Ending::TooManyFailures { in_a_row: 3 };
+    run
+}
+
+/// Ended by a signal after 87 of 200.
+pub(crate) fn interrupted() -> Run {
+    let mut run = complete();
+    run.summary = Summary {
+        warnings: Vec::new(),
+        ..summary(run.summary.energy, 87, 95)
+    };
+    run.summary.counts.cancelled = 8;
+    run.summary.counts.errors = BTreeMap::from([(ErrorClass::Cancelled, 8)]);
+    run.record.ending = Ending::Interrupted;
+    run
+}
+
+/// Against a simulator.
+pub(crate) fn synthetic() -> Run {
+    let mut run = complete();
+    run.record.synthetic = true;
+    run.record.backend.synthetic = true;
+    run.record.backend.server = Some("ai-energy-benchmark simulator".to_owned());
+    run
+}
+
+/// Not one request succeeded.
+pub(crate) fn all_failed() -> Run {
+    let mut run = failures();
+    run.summary.counts = Counts {
+        total: 3,
+        failed: 3,
+        errors: BTreeMap::from([(ErrorClass::Connect, 3)]),
+        ..Counts::default()
+    };
+    run.summary.tokens = Tokens::default();
+    run.summary.latency = Latency::default();
+    run.summary.throughput = Throughput {
+        output_tokens_per_second: Figure::unavailable("token/s", "no request succeeded"),
+        total_tokens_per_second: Figure::unavailable("token/s", "no request succeeded"),
+        requests_per_second: Figure::unavailable("request/s", "no request succeeded"),
+    };
+    run.summary.energy = energy(run.summary.energy.domains, 0.0, 0.0, None);
+    run.record.requests = (0..3)
+        .map(|number| failed_request(number, ErrorClass::Connect, "connection refused"))
+        .collect();
+    run
+}

@@ -1,0 +1,169 @@
+//! The terminal's summary: snapshots of what people see, and the laws of every width.
+
+use std::path::PathBuf;
+
+use ai_energy_core::Written;
+use ai_energy_reporters::{TerminalOptions, render, render_saved};
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use crate::support::{self, Run};
+
+fn shown(run: &Run) -> String {
+    render(run.report(), &TerminalOptions::default())
+}
+
+fn plain(width: usize) -> TerminalOptions {
+    TerminalOptions {
+        width,
+        color: false,
+        unicode: false,
+    }
+}
+
+fn all_runs() -> [Run; 7] {
+    [
+        support::complete(),
+        support::cpu_estimate_only(),
+        support::nothing_measurable(),
+        support::failures(),
+        support::interrupted(),
+        support::synthetic(),
+        support::all_failed(),
+    ]
+}
+
+#[test]
+fn complete() {
+    assert_snapshot!(shown(&support::complete()));
+}
+
+#[test]
+fn cpu_estimate_only() {
+    assert_snapshot!(shown(&support::cpu_estimate_only()));
+}
+
+#[test]
+fn nothing_measurable() {
+    assert_snapshot!(shown(&support::nothing_measurable()));
+}
+
+#[test]
+fn failures() {
+    assert_snapshot!(shown(&support::failures()));
+}
+
+#[test]
+fn interrupted() {
+    assert_snapshot!(shown(&support::interrupted()));
+}
+
+#[test]
+fn synthetic() {
+    assert_snapshot!(shown(&support::synthetic()));
+}
+
+#[test]
+fn all_failed() {
+    assert_snapshot!(shown(&support::all_failed()));
+}
+
+#[test]
+fn ascii_of_80_columns() {
+    assert_snapshot!(render(support::complete().report(), &plain(80)));
+}
+
+#[test]
+fn ascii_of_60_columns() {
+    assert_snapshot!(render(support::cpu_estimate_only().report(), &plain(60)));
+}
+
+#[test]
+fn saved() {
+    let folder = PathBuf::from("benchmark_output/chat-20261123-142233-7f3a");
+    let mut written: Vec<Written> = ["benchmark_report.json", "benchmark_results.csv", "requests.jsonl"]
+        .iter()
+        .map(|name| Written::at(&folder.join(name)))
+        .collect();
+    let note =
+        Some("results/all.csv has other columns or is cut within a cell; it was left as it is".to_owned());
+    written.push(Written {
+        path: PathBuf::from("results/all.1.csv"),
+        note,
+    });
+    assert_snapshot!(render_saved(
+        support::complete().report(),
+        &written,
+        &TerminalOptions::default()
+    ));
+}
+
+#[test]
+fn an_unknown_figure_never_shows_as_zero() {
+    let text = shown(&support::nothing_measurable());
+    let energy: String = text
+        .lines()
+        .skip_while(|line| !line.contains("ENERGY"))
+        .take(6)
+        .collect();
+    assert!(!energy.contains('0'), "{energy}");
+    assert!(text.contains("metrics.enabled is false"));
+}
+
+#[test]
+fn a_message_of_a_server_cannot_reach_the_terminal_raw() {
+    let text = shown(&support::failures());
+    assert!(text.contains("CUDA out of memory"));
+    assert!(!text.contains('\u{1b}'));
+}
+
+#[test]
+fn colour_adds_codes_and_changes_no_letter() {
+    for run in all_runs() {
+        let options = TerminalOptions {
+            color: true,
+            ..TerminalOptions::default()
+        };
+        let colored = render(run.report(), &options);
+        assert!(colored.contains("\u{1b}[1m"));
+        let mut stripped = String::new();
+        for (position, piece) in colored.split('\u{1b}').enumerate() {
+            stripped.push_str(if position == 0 {
+                piece
+            } else {
+                piece.split_once('m').unwrap().1
+            });
+        }
+        let lines = |text: &str| {
+            text.lines()
+                .map(|line| line.trim_end().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&stripped), lines(&shown(&run)));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_line_is_wider_than_the_terminal(
+        width in 60_usize..140,
+        unicode: bool,
+        which in 0_usize..7,
+        model in "\\PC{0,90}",
+        message in "\\PC{0,200}",
+        scale in -9_i32..9,
+    ) {
+        let mut run = all_runs().into_iter().nth(which).unwrap();
+        run.record.backend.model = model;
+        run.record.warnings = vec![message];
+        for entry in &mut run.summary.energy.domains {
+            entry.energy = entry.energy.scaled(10_f64.powi(scale), "J");
+        }
+        let text = render(run.report(), &TerminalOptions { width, color: false, unicode });
+        for line in text.lines() {
+            let columns = unicode_width::UnicodeWidthStr::width(line);
+            prop_assert!(columns <= width, "{columns} > {width}: {line}");
+        }
+        prop_assert!(unicode || text.is_ascii());
+    }
+}
