@@ -28,6 +28,8 @@ pub(crate) struct Account {
     counted: u32,
     /// Chunks with text whose event had no usage: then no chunk has a count.
     uncounted_chunks: bool,
+    /// More than one alternative was seen.
+    alternatives: bool,
     /// `[DONE]` was seen.
     pub(crate) done: bool,
     /// HTTP status, for errors inside the response.
@@ -181,6 +183,7 @@ impl Account {
         if index > 0 && channel.is_some() {
             // Usage within a stream of several alternatives is about one of them: no difference is a chunk's count.
             self.uncounted_chunks = true;
+            self.alternatives = true;
         }
         channel
     }
@@ -281,6 +284,8 @@ impl Account {
             self.generation.completion_tokens = usage
                 .completion_tokens
                 .filter(|tokens| *tokens > 0 || self.texts.iter().all(String::is_empty))
+                // Some servers count only one of several alternatives.
+                .filter(|tokens| !self.alternatives || *tokens >= chunks)
                 .map(by_server);
         }
         let server_counts = self.generation.completion_tokens.is_some();
@@ -314,3 +319,6 @@ fn finish_reason(word: &str) -> FinishReason {
         other => FinishReason::Other(other.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

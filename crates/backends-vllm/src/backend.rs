@@ -277,7 +277,7 @@ impl Backend for VllmBackend {
         } = course;
         let mut end = clock.now();
         if let Some(moments) = moments {
-            account.generation.sent = moments.last_write().map(|at| clock.at(at));
+            account.generation.sent = moments.sent().map(|at| clock.at(at));
             account.generation.first_byte = moments.first_byte().map(|at| clock.at(at));
             if let (None, Some(last)) = (&error, moments.last_read()) {
                 end = clock.at(last);

@@ -240,14 +240,14 @@ mod tests {
 
     #[test]
     fn extras_are_flattened_merged_and_cannot_change_what_is_asked() {
-        let mut params = GenerationParams::default();
-        params.extra = json!({
+        let extra = json!({
             "extra_body": {"repetition_penalty": 1.1, "chat_template_kwargs": {"a": 1}},
             "stream": false, "model": "other", "messages": []
-        })
-        .as_object()
-        .unwrap()
-        .clone();
+        });
+        let params = GenerationParams {
+            extra: extra.as_object().unwrap().clone(),
+            ..GenerationParams::default()
+        };
         let mut request = request(
             PromptContent::Chat(vec![Message {
                 role: Role::System,

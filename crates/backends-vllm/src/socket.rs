@@ -37,6 +37,12 @@ impl Moments {
         }
     }
 
+    fn note_write(&self) {
+        if self.first_plain.load(Ordering::Relaxed) == 0 {
+            self.note(&self.last_write);
+        }
+    }
+
     fn note(&self, cell: &AtomicU64) {
         let nanos = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
         cell.store(nanos + 1, Ordering::Relaxed);
@@ -63,8 +69,9 @@ impl Moments {
         self.instant(&self.first_plain)
     }
 
-    /// The last write of the socket that took bytes since [`Moments::arm`].
-    pub(crate) fn last_write(&self) -> Option<Instant> {
+    /// The last write of the socket that took bytes since [`Moments::arm`] and before an answer began: what is written
+    /// later is no request any more, for example the alert that ends TLS.
+    pub(crate) fn sent(&self) -> Option<Instant> {
         self.instant(&self.last_write)
     }
 
@@ -108,7 +115,7 @@ impl AsyncWrite for StampedTcp {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.tcp).poll_write(cx, buf))?;
-        this.moments.note(&this.moments.last_write);
+        this.moments.note_write();
         Poll::Ready(Ok(written))
     }
 
@@ -119,7 +126,7 @@ impl AsyncWrite for StampedTcp {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs))?;
-        this.moments.note(&this.moments.last_write);
+        this.moments.note_write();
         Poll::Ready(Ok(written))
     }
 
