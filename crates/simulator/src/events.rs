@@ -118,8 +118,8 @@ impl Events<'_> {
                 message.insert("role".to_owned(), "assistant".into());
                 message.insert("content".to_owned(), text.into());
                 if script.reasoning_tokens > 0 {
-                    let field = self.options.reasoning_field.word();
-                    message.insert(field.to_owned(), script.text(Channel::Reasoning).into());
+                    let field = self.options.reasoning_field.to_string();
+                    message.insert(field, script.text(Channel::Reasoning).into());
                 }
                 json!({"index": 0, "message": message, "logprobs": null, "finish_reason": finish, "stop_reason": null})
             }
@@ -144,10 +144,10 @@ impl Events<'_> {
             }
             Route::Chat => {
                 let field = match channel {
-                    Channel::Reasoning => self.options.reasoning_field.word(),
-                    Channel::Content | Channel::Eos => "content",
+                    Channel::Reasoning => self.options.reasoning_field.to_string(),
+                    Channel::Content | Channel::Eos => "content".to_owned(),
                 };
-                let delta = Map::from_iter([(field.to_owned(), Value::from(text))]);
+                let delta = Map::from_iter([(field, Value::from(text))]);
                 json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish})
             }
         }

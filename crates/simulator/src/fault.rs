@@ -147,7 +147,7 @@ pub enum When {
     EveryNth(u64),
 }
 
-/// A fault and when it strikes: `cut:5`, `500@10%`, `stall:3@every:7`.
+/// A fault and when it strikes: `cut:5` always, `500@10%` on a tenth of the requests, `stall:3@7` on every seventh.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FaultRule {
     /// What happens.
@@ -172,7 +172,7 @@ impl fmt::Display for FaultRule {
         match self.when {
             When::Always => write!(f, "{}", self.fault),
             When::Share(share) => write!(f, "{}@{}%", self.fault, share * 100.0),
-            When::EveryNth(nth) => write!(f, "{}@every:{nth}", self.fault),
+            When::EveryNth(nth) => write!(f, "{}@{nth}", self.fault),
         }
     }
 }
@@ -180,7 +180,7 @@ impl fmt::Display for FaultRule {
 impl FromStr for FaultRule {
     type Err = Fault;
 
-    /// Reads a fault, alone or with `@RATE%` or `@every:N` behind it.
+    /// Reads a fault, alone or with `@RATE%` or `@N` behind it; `@every:N` is `@N`.
     ///
     /// # Errors
     /// A usage fault that names the text, the cause and the forms.
@@ -193,18 +193,21 @@ impl FromStr for FaultRule {
         };
         let wrong = |cause: &str| {
             Fault::new(FaultKind::Usage, format!("simulated fault `{text}`"), cause)
-                .remedy("write FAULT, FAULT@10% or FAULT@every:7")
+                .remedy("write FAULT, FAULT@10% (a share) or FAULT@7 (every seventh)")
         };
-        let when = match (when.strip_suffix('%'), when.strip_prefix("every:")) {
-            (Some(percent), _) => match percent.trim().parse::<f64>() {
+        let when = match when.strip_suffix('%') {
+            Some(percent) => match percent.trim().parse::<f64>() {
                 Ok(percent) if (0.0..=100.0).contains(&percent) => When::Share(percent / 100.0),
                 _ => return Err(wrong("the rate is no percentage from 0 to 100")),
             },
-            (_, Some(nth)) => match nth.trim().parse::<u64>() {
+            None => match when.strip_prefix("every:").unwrap_or(when).trim().parse::<u64>() {
                 Ok(nth) if nth > 0 => When::EveryNth(nth),
-                _ => return Err(wrong("`every` needs a whole number above 0")),
+                _ => {
+                    return Err(wrong(
+                        "what follows `@` is neither a percentage nor a whole number above 0",
+                    ));
+                }
             },
-            _ => return Err(wrong("what follows `@` is neither a percentage nor every:N")),
         };
         Ok(Self {
             fault: fault.parse()?,
@@ -259,7 +262,9 @@ impl schemars::JsonSchema for FaultRule {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let description = format!("FAULT, FAULT@10% or FAULT@every:7, where FAULT is one of {FAULT_NAMES}");
+        let description = format!(
+            "FAULT, FAULT@10% (a share) or FAULT@7 (every seventh), where FAULT is one of {FAULT_NAMES}"
+        );
         schemars::json_schema!({ "type": ["string", "integer"], "description": description })
     }
 }
@@ -302,8 +307,9 @@ mod tests {
 
     #[test]
     fn rules_strike_as_written() {
-        let rule: FaultRule = "cut:5:mid@every:3".parse().unwrap();
-        assert_eq!(rule.to_string(), "cut:5:mid@every:3");
+        let rule: FaultRule = "cut:5:mid@3".parse().unwrap();
+        assert_eq!(rule.to_string(), "cut:5:mid@3");
+        assert_eq!("cut:5:mid@every:3".parse::<FaultRule>().unwrap(), rule);
         let struck: Vec<u64> = (1..=9).filter(|request| rule.strikes(*request, 0.0)).collect();
         assert_eq!(struck, [3, 6, 9]);
         let rule: FaultRule = serde_json::from_str("\"429@25%\"").unwrap();

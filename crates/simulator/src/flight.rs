@@ -117,9 +117,5 @@ impl<'a> Flight<'a> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         self.end(Finish::Abort);
-        let mut truth = lock(&self.record);
-        if truth.end_ns.is_none() {
-            truth.mark_end(self.server.clock.now(), Some(Finish::Abort.word()));
-        }
     }
 }

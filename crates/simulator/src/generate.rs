@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::connection::{Connection, Gone, Request};
 use crate::events::{Events, UsagePlaces, engine_error};
@@ -160,7 +160,9 @@ impl Generation<'_> {
                 return Ok(Some(Next::Reset));
             }
             InducedFault::SlowHeaders(delay) => {
-                self.pause(delay).await?;
+                self.connection
+                    .wait(&self.server.timer, Instant::now() + delay)
+                    .await?;
                 return Ok(None);
             }
             InducedFault::HtmlError => {
@@ -190,17 +192,6 @@ impl Generation<'_> {
         self.refuse(&error, extra).await.map(Some)
     }
 
-    async fn pause(&mut self, delay: Duration) -> Result<(), Next> {
-        let waited = self
-            .connection
-            .wait(&self.server.timer, Instant::now() + delay)
-            .await;
-        waited.map_err(|gone| {
-            lock(&self.record).mark_end(self.server.clock.now(), Some(Finish::Abort.word()));
-            gone.into()
-        })
-    }
-
     /// Answers with an error object.
     async fn refuse(&mut self, error: &ApiError, extra: Option<&str>) -> Result<Next, Next> {
         tracing::debug!(id = self.id, status = error.status, error.message, "refused");
@@ -223,15 +214,11 @@ impl Generation<'_> {
     ) -> Result<Next, Next> {
         self.server.counters.refused.fetch_add(1, Relaxed);
         let bytes = self.response(status, content_type, body, extra);
-        let sent = self.connection.send(&bytes, &self.record, |truth, at| {
+        let mark = |truth: &mut Truth, at| {
             truth.mark_head(at, status);
             truth.mark_end(at, None);
-        });
-        let sent = sent.await;
-        if sent.is_err() {
-            lock(&self.record).mark_end(self.server.clock.now(), None);
-        }
-        sent?;
+        };
+        self.connection.send(&bytes, &self.record, mark).await?;
         Ok(Next::Stay)
     }
 
@@ -310,6 +297,16 @@ impl Generation<'_> {
         };
         self.connection.send(&bytes, &self.record, mark).await?;
         Ok(Next::Stay)
+    }
+}
+
+/// However a request ends, its truth has an end: where the client left, or the server died, it is this moment.
+impl Drop for Generation<'_> {
+    fn drop(&mut self) {
+        let mut truth = lock(&self.record);
+        if truth.end_ns.is_none() {
+            truth.mark_end(self.server.clock.now(), Some(Finish::Abort.word()));
+        }
     }
 }
 

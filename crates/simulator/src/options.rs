@@ -5,6 +5,8 @@
 use ai_energy_core::{Fault, FaultKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::distribution::{Count, Delay};
@@ -52,15 +54,38 @@ pub enum ReasoningField {
     ReasoningContent,
 }
 
-impl ReasoningField {
-    /// The field's name.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Reasoning => "reasoning",
-            Self::ReasoningContent => "reasoning_content",
+/// The words of a choice, one table for reading and showing; they are those that serde uses.
+macro_rules! words {
+    ($choice:ty, $option:literal, $($word:literal => $variant:ident),+) => {
+        impl FromStr for $choice {
+            type Err = Fault;
+
+            /// Reads the choice's word.
+            ///
+            /// # Errors
+            /// A usage fault that names the option and every word there is.
+            fn from_str(text: &str) -> Result<Self, Fault> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(refused($option, &format!("`{text}` is no choice"))
+                        .remedy(concat!("choose one of", $(" ", $word),+))),
+                }
+            }
         }
-    }
+
+        impl fmt::Display for $choice {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $word,)+ })
+            }
+        }
+    };
 }
+
+words!(RoleChunk, "role_chunk", "with_first_token" => WithFirstToken, "before_first_token" => BeforeFirstToken,
+    "never" => Never);
+words!(Usage, "usage", "on_request" => OnRequest, "never" => Never, "always" => Always, "continuous" => Continuous,
+    "in_finish_chunk" => InFinishChunk);
+words!(ReasoningField, "reasoning_field", "reasoning" => Reasoning, "reasoning_content" => ReasoningContent);
 
 /// What the simulator is and does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -210,6 +235,27 @@ mod tests {
             }
             .validate()
             .is_err()
+        );
+    }
+
+    #[test]
+    fn choices_have_one_word_each_in_text_and_in_serde() {
+        for text in ["with_first_token", "before_first_token", "never"] {
+            let role: RoleChunk = text.parse().unwrap();
+            assert_eq!(serde_json::to_value(role).unwrap(), role.to_string());
+        }
+        for text in ["on_request", "never", "always", "continuous", "in_finish_chunk"] {
+            let usage: Usage = text.parse().unwrap();
+            assert_eq!(serde_json::to_value(usage).unwrap(), usage.to_string());
+        }
+        for text in ["reasoning", "reasoning_content"] {
+            let field: ReasoningField = text.parse().unwrap();
+            assert_eq!(serde_json::to_value(field).unwrap(), field.to_string());
+        }
+        let fault = "sometimes".parse::<Usage>().unwrap_err();
+        assert!(
+            fault.cause.contains("`sometimes`") && fault.remedy.contains("in_finish_chunk"),
+            "{fault}"
         );
     }
 

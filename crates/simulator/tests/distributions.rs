@@ -1,5 +1,7 @@
 //! The distributions: their text both ways, and their moments.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 use ai_energy_simulator::{Count, Delay};
 use proptest::prelude::*;
 use rand::SeedableRng;
