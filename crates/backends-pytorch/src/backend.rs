@@ -1,0 +1,365 @@
+//! [`Backend`] over an engine process: starts it, loads the model once, and runs generations until it is closed.
+//!
+//! An engine that has died is not started again: a second load would be measured as if it were generation.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ai_energy_core::backend::{Request, Tally};
+use ai_energy_core::record::{Generation, RequestError};
+use ai_energy_core::{
+    Backend, BackendInfo, Check, CheckOutcome, Clock, ErrorClass, Fault, FaultKind, FormattedPrompt,
+    GenerationParams, PromptContent,
+};
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use crate::engine::{Engine, Listening, Trouble};
+use crate::locate::{ENGINE_PROGRAM, Places, locate};
+use crate::mapping::ClockMap;
+use crate::options::Options;
+use crate::protocol::{EngineErrorKind, EnginePrompt, Generate};
+use crate::receive::Receiving;
+
+/// The PyTorch engine as a backend.
+pub struct PytorchBackend {
+    model: String,
+    options: Options,
+    places: Option<Places>,
+    ready: tokio::sync::Mutex<Option<Arc<Ready>>>,
+    info: Mutex<BackendInfo>,
+}
+
+/// An engine with its model loaded.
+struct Ready {
+    engine: Engine,
+    clock: ClockMap,
+    checks: Vec<Check>,
+}
+
+impl PytorchBackend {
+    /// A backend for `model` (hub id or local folder). Starts nothing yet.
+    ///
+    /// # Errors
+    /// An option contradicts another or means nothing.
+    pub fn new(model: &str, options: Options) -> Result<Self, Fault> {
+        if model.trim().is_empty() {
+            return Err(Fault::new(FaultKind::Usage, "backend.model", "names no model")
+                .remedy("set it to a hub id or a local folder"));
+        }
+        options.check()?;
+        let mut details = Map::new();
+        details.insert("device_ids".to_owned(), Value::from(options.device_ids.0.clone()));
+        let info = BackendInfo {
+            backend: "pytorch".to_owned(),
+            model: model.to_owned(),
+            endpoint: None,
+            device: Some(options.device.clone()),
+            server: None,
+            synthetic: false,
+            details,
+        };
+        let (ready, info) = (tokio::sync::Mutex::new(None), Mutex::new(info));
+        Ok(Self {
+            model: model.to_owned(),
+            options,
+            places: None,
+            ready,
+            info,
+        })
+    }
+
+    /// The same backend that looks for its engine in `places` instead of this process's own.
+    #[must_use]
+    pub fn with_places(mut self, places: Places) -> Self {
+        self.places = Some(places);
+        self
+    }
+
+    /// The engine, started and loaded on the first call.
+    async fn ready(&self) -> Result<Arc<Ready>, Fault> {
+        let mut ready = self.ready.lock().await;
+        if let Some(ready) = &*ready {
+            return Ok(Arc::clone(ready));
+        }
+        let places = self.places.clone().unwrap_or_else(Places::of_this_process);
+        let program = locate(self.options.engine.program.as_deref(), &places)?;
+        let started = Arc::new(self.start(&program).await?);
+        *ready = Some(Arc::clone(&started));
+        Ok(started)
+    }
+
+    async fn start(&self, program: &Path) -> Result<Ready, Fault> {
+        let object = format!("PyTorch engine {}", program.display());
+        let broken = |trouble: Trouble| {
+            Fault::new(FaultKind::Backend, object.clone(), trouble.message()).remedy(format!(
+                "see that it is {ENGINE_PROGRAM} of this release, or use backend.type: vllm"
+            ))
+        };
+        let wait = Duration::from_secs_f64(self.options.engine.start_timeout_s);
+        let engine = Engine::start(program, wait).await.map_err(broken)?;
+        let clock = engine.read_clock().await.map_err(broken)?;
+        let wait = Duration::from_secs_f64(self.options.engine.load_timeout_s);
+        let loading = Instant::now();
+        let loaded = engine.load(&self.model, &self.options, wait).await;
+        let loaded = loaded.map_err(|trouble| self.cannot_load(&trouble))?;
+        let seconds = loading.elapsed().as_secs_f64();
+        let checks = vec![
+            ok(
+                "engine program",
+                format!("{} ({})", engine.greeting.program, program.display()),
+            ),
+            ok(
+                "model loaded",
+                format!("{} on {} in {seconds:.1} s", loaded.dtype, loaded.device),
+            ),
+        ];
+        let mut info = self.info();
+        info.device = Some(loaded.device);
+        info.server = Some(engine.greeting.program.clone());
+        info.synthetic = engine.greeting.synthetic;
+        info.details.extend(loaded.details);
+        info.details
+            .insert("torch_dtype".to_owned(), Value::from(loaded.dtype));
+        info.details
+            .insert("load_seconds".to_owned(), Value::from(seconds));
+        info.details
+            .insert("process_id".to_owned(), Value::from(engine.greeting.process_id));
+        let uncertainty = u64::try_from(clock.uncertainty().as_nanos()).ok();
+        info.details
+            .insert("clock_uncertainty_ns".to_owned(), Value::from(uncertainty));
+        *self.known() = info;
+        Ok(Ready {
+            engine,
+            clock,
+            checks,
+        })
+    }
+
+    fn cannot_load(&self, trouble: &Trouble) -> Fault {
+        let remedy = match trouble {
+            Trouble::Said(EngineErrorKind::OutOfMemory, _) => {
+                "use a smaller model, fewer bits, or more devices"
+            }
+            Trouble::Said(EngineErrorKind::Model, _) => {
+                "see that backend.model is a hub id or a local folder"
+            }
+            Trouble::Silent(_) => "raise backend.engine.load_timeout_s",
+            _ => "see what the engine says; its whole log shows with -vv",
+        };
+        Fault::new(
+            FaultKind::Backend,
+            format!("model {}", self.model),
+            trouble.message(),
+        )
+        .remedy(remedy)
+    }
+
+    fn known(&self) -> MutexGuard<'_, BackendInfo> {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn silence(&self) -> Duration {
+        Duration::from_secs_f64(self.options.engine.silence_timeout_s)
+    }
+}
+
+#[async_trait]
+impl Backend for PytorchBackend {
+    fn info(&self) -> BackendInfo {
+        self.known().clone()
+    }
+
+    async fn validate(&self) -> Result<Vec<Check>, Fault> {
+        let ready = self.ready().await?;
+        let params = GenerationParams {
+            max_new_tokens: Some(1),
+            min_new_tokens: Some(1),
+            ..GenerationParams::default()
+        };
+        let prompt = FormattedPrompt {
+            index: 0,
+            content: PromptContent::Text("Hello".to_owned()),
+            params: Map::new(),
+            chat_template_kwargs: Map::new(),
+            target_output_tokens: None,
+        };
+        let request = Request {
+            id: "validate".to_owned(),
+            prompt: Arc::new(prompt),
+            params: Arc::new(params),
+        };
+        let asked = Instant::now();
+        let generation = ready
+            .generate(&request, &Clock::start(), &Tally::default(), self.silence())
+            .await;
+        if let Some(error) = generation.error {
+            let object = format!("model {}", self.model);
+            let cause = format!("one token was asked for and failed: {}", error.message);
+            return Err(
+                Fault::new(FaultKind::Backend, object, cause).remedy("see what the engine says with -vv")
+            );
+        }
+        let mut checks = ready.checks.clone();
+        checks.push(ok(
+            "one token generated",
+            format!("{} ms", asked.elapsed().as_millis()),
+        ));
+        if ready.engine.greeting.synthetic {
+            let detail = "the engine says that it computes nothing".to_owned();
+            checks.push(Check {
+                name: "engine".to_owned(),
+                outcome: CheckOutcome::Warning,
+                detail,
+            });
+        }
+        Ok(checks)
+    }
+
+    async fn generate(&self, request: &Request, clock: &Clock, tally: &Tally) -> Generation {
+        match self.ready().await {
+            Ok(ready) => ready.generate(request, clock, tally, self.silence()).await,
+            Err(fault) => failed(
+                ErrorClass::Engine,
+                format!("{}: {}", fault.object, fault.cause),
+                clock,
+            ),
+        }
+    }
+
+    async fn close(&self) {
+        let Some(ready) = self.ready.lock().await.take() else {
+            return;
+        };
+        let wait = Duration::from_secs_f64(self.options.engine.close_timeout_s);
+        match ready.engine.stats(wait).await {
+            Ok(figures) => self.known().details.extend(figures),
+            Err(trouble) => tracing::debug!("no statistics from the engine: {}", trouble.message()),
+        }
+        // Where a generation still holds it, the engine ends with that: the last one dropped kills it.
+        if let Some(ready) = Arc::into_inner(ready) {
+            ready.engine.close(wait).await;
+        }
+    }
+}
+
+impl Ready {
+    async fn generate(
+        &self,
+        request: &Request,
+        clock: &Clock,
+        tally: &Tally,
+        silence: Duration,
+    ) -> Generation {
+        // An engine that has stopped reading would keep a long prompt waiting for ever.
+        match timeout(silence, self.engine.generate(on_the_wire(request))).await {
+            Ok(Ok((sent, listening))) => {
+                let receiving = Receiving::new(clock, tally, self.clock, sent);
+                self.receive(receiving, listening, silence).await
+            }
+            Ok(Err(trouble)) => failed(class_of(&trouble), trouble.message(), clock),
+            Err(_) => {
+                let message = format!(
+                    "the engine did not take the request within {} s",
+                    silence.as_secs_f64()
+                );
+                failed(ErrorClass::FirstTokenTimeout, message, clock)
+            }
+        }
+    }
+
+    async fn receive(
+        &self,
+        mut receiving: Receiving<'_>,
+        mut listening: Listening,
+        silence: Duration,
+    ) -> Generation {
+        loop {
+            let last = match timeout(silence, listening.next()).await {
+                Ok(Some(heard)) => receiving.hear(heard),
+                Ok(None) => {
+                    let trouble = self.engine.end().await;
+                    receiving.fail(class_of(&trouble), trouble.message(), Instant::now())
+                }
+                Err(_) => {
+                    let begun = receiving.begun();
+                    let class = if begun {
+                        ErrorClass::StallTimeout
+                    } else {
+                        ErrorClass::FirstTokenTimeout
+                    };
+                    let what = if begun {
+                        "no further token"
+                    } else {
+                        "no first token"
+                    };
+                    let message = format!("{what} within {} s", silence.as_secs_f64());
+                    receiving.fail(class, message, Instant::now())
+                }
+            };
+            if last {
+                return receiving.finish();
+            }
+        }
+    }
+}
+
+/// A request as the protocol writes it. A prompt that says how many tokens it wants gets that many.
+fn on_the_wire(request: &Request) -> Generate {
+    let (prompt, params) = (&*request.prompt, &*request.params);
+    let mut extra = params.extra.clone();
+    extra.extend(prompt.params.clone());
+    Generate {
+        id: request.id.clone(),
+        prompt: match &prompt.content {
+            PromptContent::Text(text) => EnginePrompt::Text(text.clone()),
+            PromptContent::Chat(messages) => EnginePrompt::Chat {
+                messages: messages.clone(),
+                template: prompt.chat_template_kwargs.clone(),
+            },
+        },
+        max_new_tokens: prompt.target_output_tokens.or(params.max_new_tokens),
+        min_new_tokens: prompt.target_output_tokens.or(params.min_new_tokens),
+        temperature: params.temperature,
+        top_p: params.top_p,
+        top_k: params.top_k,
+        do_sample: params.do_sample,
+        seed: params.seed,
+        stop: params.stop.clone(),
+        ignore_eos: params.ignore_eos,
+        extra,
+    }
+}
+
+fn class_of(trouble: &Trouble) -> ErrorClass {
+    match trouble {
+        Trouble::Dead(death) => death.class,
+        Trouble::Said(EngineErrorKind::BadRequest, _) => ErrorClass::BadRequest,
+        Trouble::Unexpected(_) => ErrorClass::Protocol,
+        Trouble::Silent(_) | Trouble::Said(..) => ErrorClass::Engine,
+    }
+}
+
+/// A generation that failed before anything was sent.
+fn failed(class: ErrorClass, message: String, clock: &Clock) -> Generation {
+    let error = Some(RequestError {
+        class,
+        message,
+        status: None,
+    });
+    Generation {
+        end: clock.now(),
+        error,
+        ..Generation::default()
+    }
+}
+
+fn ok(name: &str, detail: String) -> Check {
+    Check {
+        name: name.to_owned(),
+        outcome: CheckOutcome::Ok,
+        detail,
+    }
+}
