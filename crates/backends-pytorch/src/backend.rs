@@ -98,10 +98,10 @@ impl PytorchBackend {
                 "see that it is {ENGINE_PROGRAM} of this release, or use backend.type: vllm"
             ))
         };
-        let wait = Duration::from_secs_f64(self.options.engine.start_timeout_s);
+        let wait = Duration::from_secs_f64(self.options.engine.start_timeout_seconds);
         let engine = Engine::start(program, wait).await.map_err(broken)?;
         let clock = engine.read_clock().await.map_err(broken)?;
-        let wait = Duration::from_secs_f64(self.options.engine.load_timeout_s);
+        let wait = Duration::from_secs_f64(self.options.engine.load_timeout_seconds);
         let loading = Instant::now();
         let loaded = engine.load(&self.model, &self.options, wait).await;
         let loaded = loaded.map_err(|trouble| self.cannot_load(&trouble))?;
@@ -146,7 +146,7 @@ impl PytorchBackend {
             Trouble::Said(EngineErrorKind::Model, _) => {
                 "see that backend.model is a hub id or a local folder"
             }
-            Trouble::Silent(_) => "raise backend.engine.load_timeout_s",
+            Trouble::Silent(_) => "raise backend.engine.load_timeout_seconds",
             _ => "see what the engine says; its whole log shows with -vv",
         };
         Fault::new(
@@ -162,7 +162,7 @@ impl PytorchBackend {
     }
 
     fn silence(&self) -> Duration {
-        Duration::from_secs_f64(self.options.engine.silence_timeout_s)
+        Duration::from_secs_f64(self.options.engine.silence_timeout_seconds)
     }
 }
 
@@ -233,7 +233,7 @@ impl Backend for PytorchBackend {
         let Some(ready) = self.ready.lock().await.take() else {
             return;
         };
-        let wait = Duration::from_secs_f64(self.options.engine.close_timeout_s);
+        let wait = Duration::from_secs_f64(self.options.engine.close_timeout_seconds);
         match ready.engine.stats(wait).await {
             Ok(figures) => self.known().details.extend(figures),
             Err(trouble) => tracing::debug!("no statistics from the engine: {}", trouble.message()),

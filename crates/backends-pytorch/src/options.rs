@@ -58,16 +58,16 @@ pub struct EngineOptions {
     pub program: Option<PathBuf>,
     /// Seconds to wait for the program to say hello. Default: 60.
     #[schemars(range(min = 0.0))]
-    pub start_timeout_s: f64,
+    pub start_timeout_seconds: f64,
     /// Seconds to wait for the model to be loaded. Default: 3600.
     #[schemars(range(min = 0.0))]
-    pub load_timeout_s: f64,
+    pub load_timeout_seconds: f64,
     /// Seconds without a token after which a generation has failed. Default: 300.
     #[schemars(range(min = 0.0))]
-    pub silence_timeout_s: f64,
+    pub silence_timeout_seconds: f64,
     /// Seconds to wait for the program to end by itself before it is killed. Default: 10.
     #[schemars(range(min = 0.0))]
-    pub close_timeout_s: f64,
+    pub close_timeout_seconds: f64,
 }
 
 /// Number format of the weights.
@@ -127,10 +127,10 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             program: None,
-            start_timeout_s: 60.0,
-            load_timeout_s: 3600.0,
-            silence_timeout_s: 300.0,
-            close_timeout_s: 10.0,
+            start_timeout_seconds: 60.0,
+            load_timeout_seconds: 3600.0,
+            silence_timeout_seconds: 300.0,
+            close_timeout_seconds: 10.0,
         }
     }
 }
@@ -178,10 +178,10 @@ impl Options {
 impl EngineOptions {
     fn check(&self) -> Result<(), Fault> {
         for (key, seconds) in [
-            ("start_timeout_s", self.start_timeout_s),
-            ("load_timeout_s", self.load_timeout_s),
-            ("silence_timeout_s", self.silence_timeout_s),
-            ("close_timeout_s", self.close_timeout_s),
+            ("start_timeout_seconds", self.start_timeout_seconds),
+            ("load_timeout_seconds", self.load_timeout_seconds),
+            ("silence_timeout_seconds", self.silence_timeout_seconds),
+            ("close_timeout_seconds", self.close_timeout_seconds),
         ] {
             if seconds <= 0.0 || Duration::try_from_secs_f64(seconds).is_err() {
                 let object = format!("backend.engine.{key}");
@@ -259,8 +259,8 @@ mod tests {
                 "backend.gpu_memory_utilization",
             ),
             (
-                json!({"engine": {"silence_timeout_s": 0}}),
-                "backend.engine.silence_timeout_s",
+                json!({"engine": {"silence_timeout_seconds": 0}}),
+                "backend.engine.silence_timeout_seconds",
             ),
         ] {
             let fault = options(value).unwrap().check().unwrap_err();

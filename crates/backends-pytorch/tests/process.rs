@@ -52,8 +52,8 @@ fn engine() -> &'static Path {
 fn options(silence: f64) -> Options {
     let engine = EngineOptions {
         program: Some(engine().to_owned()),
-        silence_timeout_s: silence,
-        close_timeout_s: 0.5,
+        silence_timeout_seconds: silence,
+        close_timeout_seconds: 0.5,
         ..EngineOptions::default()
     };
     Options {
@@ -361,7 +361,10 @@ async fn without_an_engine_validation_and_generation_say_so() {
 fn a_backend_of_no_model_or_of_senseless_options_is_refused_before_anything_starts() {
     let refused = |model: &str, options: Options| PytorchBackend::new(model, options).err().unwrap().object;
     assert_eq!(refused(" ", options(1.0)), "backend.model");
-    assert_eq!(refused("m", options(0.0)), "backend.engine.silence_timeout_s");
+    assert_eq!(
+        refused("m", options(0.0)),
+        "backend.engine.silence_timeout_seconds"
+    );
     let schema = Value::from(schemars::schema_for!(Options));
     assert!(
         schema["properties"].get("batch_size").is_none(),
