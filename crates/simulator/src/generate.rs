@@ -99,6 +99,31 @@ pub(crate) async fn answer(
     }
 }
 
+impl Server {
+    /// The JSON writer for a request's answer.
+    pub(crate) fn events<'a>(
+        &'a self,
+        id: &'a str,
+        route: Route,
+        ask: &Ask,
+        fault: Option<InducedFault>,
+    ) -> Events<'a> {
+        let usage = match fault {
+            Some(InducedFault::NoUsage) => UsagePlaces::NOWHERE,
+            _ => UsagePlaces::of(self.options.usage, ask),
+        };
+        let prompt_tokens = ask.prompt_tokens;
+        Events {
+            options: &self.options,
+            route,
+            id,
+            created: unix_seconds(),
+            prompt_tokens,
+            usage,
+        }
+    }
+}
+
 impl Generation<'_> {
     /// `Err` is no failure of ours: it is the way out where the connection broke.
     async fn run(&mut self, request: &Request) -> Result<Next, Next> {
@@ -236,22 +261,6 @@ impl Generation<'_> {
         bytes
     }
 
-    /// The JSON writer for this request's answer.
-    pub(crate) fn events(&self, ask: &Ask, fault: Option<InducedFault>) -> Events<'_> {
-        let usage = match fault {
-            Some(InducedFault::NoUsage) => UsagePlaces::NOWHERE,
-            _ => UsagePlaces::of(self.server.options.usage, ask),
-        };
-        Events {
-            options: &self.server.options,
-            route: self.route,
-            id: &self.id,
-            created: unix_seconds(),
-            prompt_tokens: ask.prompt_tokens,
-            usage,
-        }
-    }
-
     /// Answers in one piece, once the last token would have come.
     async fn whole(
         &mut self,
@@ -275,7 +284,7 @@ impl Generation<'_> {
             flight.end(Finish::Error);
             return self.refuse(&engine_error(), None).await;
         }
-        let json = self.events(ask, fault).whole(script);
+        let json = self.server.events(&self.id, self.route, ask, fault).whole(script);
         let body = spoiled(json, fault);
         let bytes = self.response(200, "application/json", &body, None);
         if let Some(InducedFault::Cut(_) | InducedFault::CutMidEvent(_)) = fault {

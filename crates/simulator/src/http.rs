@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 pub(crate) const HEAD_LIMIT: usize = 64 * 1024;
 /// Longest body of a request, bytes.
 pub(crate) const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// Longest id of a request, bytes: it is kept with the truth, whose memory is bounded.
+const REQUEST_ID_LIMIT: usize = 256;
 const HEADER_COUNT_LIMIT: usize = 100;
 /// The `Server` header of every response.
 pub(crate) const SERVER: &str = "ai-energy-simulator";
@@ -113,6 +115,12 @@ fn read_header(
             }
         }
         "expect" => head.expects_continue = value.eq_ignore_ascii_case("100-continue"),
+        "x-request-id" if value.len() > REQUEST_ID_LIMIT => {
+            return refuse(
+                400,
+                format!("X-Request-Id is longer than {REQUEST_ID_LIMIT} bytes"),
+            );
+        }
         "x-request-id" if !value.is_empty() => head.request_id = Some(value.to_owned()),
         "x-simulate-fault" => head.fault = Some(value.to_owned()),
         _ => {}
@@ -253,6 +261,13 @@ mod tests {
         assert_eq!(
             status("POST / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n"),
             413
+        );
+        assert_eq!(
+            status(&format!(
+                "GET / HTTP/1.1\r\nX-Request-Id: {}\r\n\r\n",
+                "r".repeat(257)
+            )),
+            400
         );
         assert_eq!(status("GET / HTTP/2.0\r\n\r\n"), 505);
         assert_eq!(status("G\u{1}T / HTTP/1.1\r\n\r\n"), 400);

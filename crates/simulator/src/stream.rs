@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use crate::events::{Framing, engine_error};
+use crate::events::{Events, Framing, engine_error};
 use crate::fault::InducedFault;
 use crate::flight::Flight;
 use crate::generate::{Generation, Next};
@@ -13,13 +13,62 @@ use crate::options::RoleChunk;
 use crate::request::Ask;
 use crate::script::{Piece, Script};
 use crate::stats::Finish;
-use crate::truth::{Channel, lock};
+use crate::truth::{Channel, Truth, lock};
 
-/// A stream's frames, made before the first is due: while tokens go out, nothing is left to do but to wait and write.
-struct Frames<'a> {
-    pieces: Vec<(Vec<u8>, &'a Piece)>,
-    /// What comes behind the last piece.
-    tail: Vec<u8>,
+/// Makes a stream's bytes piece by piece, each while its moment is still to come: at its time nothing is left to do but
+/// to write.
+struct Framer<'a> {
+    events: Events<'a>,
+    framing: Framing,
+    /// What goes out together with the next bytes.
+    lead: Vec<u8>,
+    written: u32,
+    thinking: u32,
+}
+
+impl<'a> Framer<'a> {
+    fn new(events: Events<'a>, framing: Framing) -> Self {
+        let mut lead = Vec::new();
+        if let Some(role) = events.role(RoleChunk::WithFirstToken) {
+            framing.event(&mut lead, role.as_bytes());
+        }
+        Self {
+            events,
+            framing,
+            lead,
+            written: 0,
+            thinking: 0,
+        }
+    }
+
+    /// The bytes of the next piece; `finish` where it is the last one.
+    fn piece(&mut self, piece: &Piece, finish: Option<Finish>) -> Vec<u8> {
+        self.written += piece.tokens;
+        if piece.channel == Channel::Reasoning {
+            self.thinking += piece.tokens;
+        }
+        let mut bytes = std::mem::take(&mut self.lead);
+        let event = self.events.piece(piece, finish, self.written, self.thinking);
+        self.framing.event(&mut bytes, event.as_bytes());
+        bytes
+    }
+
+    /// The bytes behind the last piece.
+    fn tail(self, finish: Finish, done: bool) -> Vec<u8> {
+        let mut bytes = self.lead;
+        if self.written == 0 {
+            self.framing
+                .event(&mut bytes, self.events.finish_only(finish).as_bytes());
+        }
+        if let Some(usage) = self.events.last_usage(self.written, self.thinking) {
+            self.framing.event(&mut bytes, usage.as_bytes());
+        }
+        if done {
+            self.framing.event(&mut bytes, b"[DONE]");
+        }
+        self.framing.end(&mut bytes);
+        bytes
+    }
 }
 
 impl Generation<'_> {
@@ -36,57 +85,64 @@ impl Generation<'_> {
         } else {
             Framing::UntilClose
         };
+        let id = self.id.clone();
+        let events = self.server.events(&id, self.route, ask, fault);
         let mut head = self.stream_head(framing);
-        if let Some(role) = self.events(ask, fault).role(RoleChunk::BeforeFirstToken) {
+        if let Some(role) = events.role(RoleChunk::BeforeFirstToken) {
             framing.event(&mut head, role.as_bytes());
         }
         self.connection
             .send(&head, &self.record, |truth, at| truth.mark_head(at, 200))
             .await?;
         let start = flight.board(self.connection).await?;
-        let frames = self.frames(ask, script, fault, framing);
+        let mut framer = Framer::new(events, framing);
         let mut strike = Strike {
             fault,
             framing,
             written: 0,
         };
-        for (frame, piece) in &frames.pieces {
+        for (position, piece) in script.pieces.iter().enumerate() {
+            let finish = (position + 1 == script.pieces.len()).then_some(script.finish);
+            let bytes = framer.piece(piece, finish);
             let due = start + piece.due;
-            if let Some(next) = self.struck(&mut strike, false, frame, due, &mut flight).await? {
+            if let Some(next) = self.struck(&mut strike, false, &bytes, due, &mut flight).await? {
                 return Ok(next);
             }
             self.connection.wait(&self.server.timer, due).await?;
             flight.count(piece.tokens);
-            let mark =
-                |truth: &mut crate::truth::Truth, at| truth.mark_tokens(at, piece.tokens, piece.channel);
-            self.connection.send(frame, &self.record, mark).await?;
+            let mark = |truth: &mut Truth, at| truth.mark_tokens(at, piece.tokens, piece.channel);
+            self.connection.send(&bytes, &self.record, mark).await?;
             strike.written += piece.tokens;
         }
-        let due = if frames.pieces.is_empty() {
+        let due = if script.pieces.is_empty() {
             start + script.first
         } else {
             start
         };
-        if let Some(next) = self
-            .struck(&mut strike, true, &frames.tail, due, &mut flight)
-            .await?
-        {
+        let tail = framer.tail(script.finish, fault != Some(InducedFault::NoDone));
+        if let Some(next) = self.struck(&mut strike, true, &tail, due, &mut flight).await? {
             return Ok(next);
         }
         self.connection.wait(&self.server.timer, due).await?;
         flight.end(script.finish);
-        let finish = Some(script.finish.word());
-        self.connection
-            .send(&frames.tail, &self.record, |truth, at| truth.mark_end(at, finish))
-            .await?;
-        if frames.tail.is_empty() {
-            lock(&self.record).mark_end(self.server.clock.now(), finish);
-        }
+        self.write_end(&tail, script.finish).await?;
         Ok(if framing == Framing::Chunked {
             Next::Stay
         } else {
             Next::Close
         })
+    }
+
+    /// Writes the last bytes of a stream, or marks its end where there are none.
+    async fn write_end(&self, bytes: &[u8], finish: Finish) -> Result<(), Next> {
+        let word = Some(finish.word());
+        self.connection
+            .send(bytes, &self.record, |truth, at| truth.mark_end(at, word))
+            .await?;
+        if bytes.is_empty() {
+            lock(&self.record).mark_end(self.server.clock.now(), word);
+        }
+        Ok(())
     }
 
     fn stream_head(&self, framing: Framing) -> Vec<u8> {
@@ -100,47 +156,6 @@ impl Generation<'_> {
             extra: Some("cache-control: no-cache"),
         };
         response.head()
-    }
-
-    fn frames<'s>(
-        &self,
-        ask: &Ask,
-        script: &'s Script,
-        fault: Option<InducedFault>,
-        framing: Framing,
-    ) -> Frames<'s> {
-        let events = self.events(ask, fault);
-        let mut lead = Vec::new();
-        if let Some(role) = events.role(RoleChunk::WithFirstToken) {
-            framing.event(&mut lead, role.as_bytes());
-        }
-        let (mut written, mut thinking) = (0, 0);
-        let mut pieces = Vec::with_capacity(script.pieces.len());
-        for (position, piece) in script.pieces.iter().enumerate() {
-            written += piece.tokens;
-            if piece.channel == Channel::Reasoning {
-                thinking += piece.tokens;
-            }
-            let finish = (position + 1 == script.pieces.len()).then_some(script.finish);
-            let mut frame = std::mem::take(&mut lead);
-            framing.event(
-                &mut frame,
-                events.piece(piece, finish, written, thinking).as_bytes(),
-            );
-            pieces.push((frame, piece));
-        }
-        let mut tail = lead;
-        if script.pieces.is_empty() {
-            framing.event(&mut tail, events.finish_only(script.finish).as_bytes());
-        }
-        if let Some(usage) = events.last_usage(written, thinking) {
-            framing.event(&mut tail, usage.as_bytes());
-        }
-        if fault != Some(InducedFault::NoDone) {
-            framing.event(&mut tail, b"[DONE]");
-        }
-        framing.end(&mut tail);
-        Frames { pieces, tail }
     }
 
     /// Lets the fault strike if its moment has come; what is returned ends the stream. `next` is what would be written
@@ -192,13 +207,7 @@ impl Generation<'_> {
     /// Ends a stream before its time with these bytes.
     async fn break_off(&mut self, bytes: &[u8], flight: &mut Flight<'_>, next: Next) -> Result<Next, Next> {
         flight.end(Finish::Error);
-        let finish = Some(Finish::Error.word());
-        self.connection
-            .send(bytes, &self.record, |truth, at| truth.mark_end(at, finish))
-            .await?;
-        if bytes.is_empty() {
-            lock(&self.record).mark_end(self.server.clock.now(), finish);
-        }
+        self.write_end(bytes, Finish::Error).await?;
         Ok(if self.http11 { next } else { Next::Close })
     }
 }

@@ -89,6 +89,8 @@ impl Timer {
     /// Returns at `due` or as soon after it as the machine allows; at once where `due` has passed.
     pub(crate) async fn sleep_until(&self, due: Instant) {
         if due <= Instant::now() {
+            // A stream without delays must not keep its executor from everybody else.
+            tokio::task::consume_budget().await;
             return;
         }
         let (wake, woken) = oneshot::channel();
