@@ -228,3 +228,44 @@ proptest! {
         prop_assert_eq!(energy(&channel, &readings, here), energy(&channel, &later, there));
     }
 }
+
+#[test]
+fn a_counter_that_pauses_is_as_old_as_its_longest_pause() {
+    let channel = counter("c", Domain::Gpu);
+    let mut readings = ticking((0..300).map(|step| f64::from(step) * 0.002), 0.02, 300.0);
+    let last = readings[299].1;
+    readings.extend((0..10).map(|step| (at(0.6 + f64::from(step) * 0.05), last)));
+    readings.push((at(1.1), last + 1_000_000));
+    let tick = Curve::new(&channel, &readings).unwrap().tick_seconds().unwrap();
+    assert!(tick >= 0.45, "a value stood for 0.45 s: {tick}");
+}
+
+#[test]
+fn what_an_edge_between_two_readings_may_hide_is_in_the_interval() {
+    let channel = counter("c", Domain::Cpu);
+    let mut readings: Vec<_> = (0..=400_u32)
+        .map(|step| (at(f64::from(step) / 100.0), u64::from(step) * 10_000))
+        .collect();
+    // From 4 s to 5 s nobody reads, and 1000 J are counted: before or after 4.25 s, nobody knows.
+    readings.push((at(5.0), 1_004_000_000));
+    let found = energy(&channel, &readings, window(1.0, 4.25)).unwrap();
+    assert!(found.random_ci95 >= 250.0, "{found:?}");
+    let whole = energy(&channel, &readings, window(1.0, 4.0)).unwrap();
+    assert!(whole.random_ci95 < 1.0, "{whole:?}");
+}
+
+#[test]
+fn a_spike_between_two_powers_widens_the_interval() {
+    let readings: Vec<_> = [100, 100, 500, 100, 100]
+        .iter()
+        .zip(0_u32..)
+        .map(|(w, s)| (at(f64::from(s)), w * 1_000_000))
+        .collect();
+    let found = energy(&power("p", Domain::Gpu), &readings, window(0.0, 4.0)).unwrap();
+    assert_eq!(found.joules, 800.0);
+    // Twice |400 W| × 1 s ÷ 4.
+    assert!(
+        (found.random_ci95 - 100.0 * 2.0_f64.sqrt()).abs() < 1e-9,
+        "{found:?}"
+    );
+}

@@ -309,3 +309,21 @@ fn peak_power_is_a_mean_over_ten_ticks_within_the_window() {
     let found = summary(&record);
     close(&found.domain(Domain::Gpu).unwrap().peak_power, 400.0);
 }
+
+#[test]
+fn peak_power_is_not_a_tick_more_or_less_in_a_reading() {
+    let mut record = record();
+    let ticked = |when: f64| ((when / 0.07).floor() * 0.07 * 200.0 * 1e6) as u64;
+    add(
+        &mut record,
+        counter("c", Domain::Gpu),
+        moments().map(|when| (when, ticked(when))),
+    );
+    let peak = summary(&record).domain(Domain::Gpu).unwrap().peak_power.clone();
+    let (watts, ci95) = (peak.value.unwrap(), peak.ci95.unwrap());
+    assert!(
+        (watts - 200.0).abs() < 20.0,
+        "neighbouring readings would give up to 280 W: {peak:?}"
+    );
+    assert!((watts - 200.0).abs() <= ci95, "{peak:?}");
+}
