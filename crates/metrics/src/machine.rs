@@ -31,6 +31,15 @@ pub(crate) fn virtual_machine(roots: &Roots) -> Option<bool> {
     Some(flags.split_whitespace().any(|flag| flag == "hypervisor"))
 }
 
+/// What this machine is called in warnings.
+pub(crate) fn word(roots: &Roots) -> &'static str {
+    if virtual_machine(roots) == Some(true) {
+        "virtual machine"
+    } else {
+        "host"
+    }
+}
+
 /// The kind of container this process is in, as far as traces of it show; `None` where there are none.
 pub(crate) fn container(roots: &Roots) -> Option<&'static str> {
     let root = roots.proc.join("self/root");

@@ -139,12 +139,12 @@ fn memory_is_the_containers_where_it_has_a_limit() {
         ram(&roots)
             .1
             .iter()
-            .any(|warning| warning.contains("RAM energy is the whole host's"))
+            .any(|warning| warning.contains("RAM energy is the whole virtual machine's"))
     );
     fs::create_dir_all(roots.sys.join("fs/cgroup")).unwrap();
     fs::write(roots.sys.join("fs/cgroup/memory.max"), "2147483648\n").unwrap();
     let (source, warnings) = ram(&roots);
-    assert_eq!(source, "1 modules, 10.0 W for the container's limit of 2.0 GiB");
+    assert_eq!(source, "1 module, 10.0 W for the container's limit of 2.0 GiB");
     assert!(
         !warnings.iter().any(|warning| warning.contains("RAM")),
         "{warnings:?}"

@@ -72,7 +72,8 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     let found = Found::source(model);
     match machine::container(search.roots) {
         Some(kind) => found.warn(format!(
-            "this is a container ({kind}): the estimated CPU energy is the whole host's"
+            "this is a container ({kind}): the estimated CPU energy is the whole {}'s",
+            machine::word(search.roots)
         )),
         None => found,
     }

@@ -30,6 +30,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     let gib = limit.unwrap_or(total_gib);
     let arm = matches!(std::env::consts::ARCH, "aarch64" | "arm");
     let (modules, watts) = (modules(gib), watts(modules(gib), arm));
+    let word = if modules == 1 { "module" } else { "modules" };
     let of = if limit.is_some() {
         "the container's limit of "
     } else {
@@ -42,7 +43,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         device_id: "ram".to_owned(),
         kind: ChannelKind::Power { averaging_ms: None },
         provenance: Provenance::Estimated,
-        source: format!("{modules} modules, {watts:.1} W for {of}{gib:.1} GiB"),
+        source: format!("{modules} {word}, {watts:.1} W for {of}{gib:.1} GiB"),
         gain_ci95: Some(GAIN_CI95),
         counts: true,
     };
@@ -52,7 +53,8 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     });
     match machine::container(search.roots) {
         Some(kind) if limit.is_none() => found.warn(format!(
-            "this is a container ({kind}) without a memory limit: the estimated RAM energy is the whole host's"
+            "this is a container ({kind}) without a memory limit: the estimated RAM energy is the whole {}'s",
+            machine::word(search.roots)
         )),
         _ => found,
     }
