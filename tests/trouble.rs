@@ -11,15 +11,26 @@ use support::{Bench, endpoint, lines, quick, serve};
 fn an_unreachable_server() {
     let bench = Bench::new();
     // A port that was free a moment ago and that nobody listens on.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let address = format!("http://127.0.0.1:{port}/v1");
-    bench.run(&["run", "--endpoint", &address]).expect(3).says(&[&format!("127.0.0.1:{port}"), "refused", "hint:"]);
+    bench.run(&["run", "--endpoint", &address]).expect(3).says(&[
+        &format!("127.0.0.1:{port}"),
+        "refused",
+        "hint:",
+    ]);
 }
 
 #[test]
 fn an_address_that_is_none() {
     let bench = Bench::new();
-    bench.run(&["run", "--endpoint", "localhost:8000"]).expect(2).says(&["localhost:8000", "http://", "hint:"]);
+    bench
+        .run(&["run", "--endpoint", "localhost:8000"])
+        .expect(2)
+        .says(&["localhost:8000", "http://", "hint:"]);
 }
 
 #[test]
@@ -35,7 +46,10 @@ fn a_wrong_model() {
 #[test]
 fn several_wrong_keys_are_reported_together_with_file_line_and_nearest_key() {
     let bench = Bench::new();
-    bench.file("bad.yaml", "name: x\nbackend:\n  modle: a\nscenario:\n  num_samples: ten\n");
+    bench.file(
+        "bad.yaml",
+        "name: x\nbackend:\n  modle: a\nscenario:\n  num_samples: ten\n",
+    );
     bench.run(&["run", "bad.yaml"]).expect(2).says(&[
         "bad.yaml:3",
         "backend.modle",
@@ -54,7 +68,10 @@ fn wrong_values_of_every_kind() {
         ("backend.type=vlm", vec!["backend.type", "vllm"]),
         ("metrics.country_iso_code=GER", vec!["GER", "DEU"]),
         ("scenario.generate_kwargs.top_p=7", vec!["top_p"]),
-        ("backend.server.stal_timeout_seconds=1", vec!["stall_timeout_seconds"]),
+        (
+            "backend.server.stal_timeout_seconds=1",
+            vec!["stall_timeout_seconds"],
+        ),
         ("metrics.sources=[rappl]", vec!["rappl", "rapl"]),
     ] {
         bench.run(&["run", argument]).expect(2).says(&words);
@@ -66,7 +83,9 @@ fn optimum_is_named_with_its_alternatives() {
     let bench = Bench::new();
     let mut command = bench.command(&["run"]);
     command.env("BENCHMARK_BACKEND", "optimum");
-    support::done(command.output().unwrap()).expect(2).says(&["optimum", "pytorch", "vllm"]);
+    support::done(command.output().unwrap())
+        .expect(2)
+        .says(&["optimum", "pytorch", "vllm"]);
 }
 
 #[test]
@@ -80,14 +99,20 @@ fn datasets_that_cannot_be_used() {
     std::fs::create_dir(bench.path("folder.csv")).unwrap();
     for (name, words) in [
         ("empty.jsonl", vec!["empty.jsonl"]),
-        ("people.csv", vec!["people.csv", "`text`", "txt", "scenario.text_column_name"]),
+        (
+            "people.csv",
+            vec!["people.csv", "`text`", "txt", "scenario.text_column_name"],
+        ),
         ("latin.txt", vec!["latin.txt", "UTF-8", "1"]),
         ("broken.jsonl", vec!["broken.jsonl", "2"]),
         ("folder.csv", vec!["folder.csv"]),
         ("pepole.csv", vec!["pepole.csv", "people.csv"]),
     ] {
         let words: Vec<&str> = words.into_iter().chain(["hint:"]).collect();
-        bench.run(&["run", "--endpoint", &endpoint(&server), "--dataset", name]).expect(2).says(&words);
+        bench
+            .run(&["run", "--endpoint", &endpoint(&server), "--dataset", name])
+            .expect(2)
+            .says(&words);
     }
 }
 
@@ -95,8 +120,14 @@ fn datasets_that_cannot_be_used() {
 fn a_config_that_is_not_there_names_its_neighbours() {
     let bench = Bench::new();
     bench.file("benchmark.yaml", "name: x\n");
-    bench.run(&["run", "benchmrk.yaml"]).expect(2).says(&["benchmrk.yaml", "benchmark.yaml"]);
-    bench.run(&["run", "--config-name", "gpt_oss_120"]).expect(2).says(&["gpt_oss_120b"]);
+    bench
+        .run(&["run", "benchmrk.yaml"])
+        .expect(2)
+        .says(&["benchmrk.yaml", "benchmark.yaml"]);
+    bench
+        .run(&["run", "--config-name", "gpt_oss_120"])
+        .expect(2)
+        .says(&["gpt_oss_120b"]);
 }
 
 #[test]
@@ -104,7 +135,13 @@ fn results_that_cannot_be_written_are_noticed_before_anything_is_measured() {
     let server = serve(quick());
     let bench = Bench::new();
     bench.file("occupied", "a file");
-    let done = bench.run(&["run", "--endpoint", &endpoint(&server), "--output-dir", "occupied"]);
+    let done = bench.run(&[
+        "run",
+        "--endpoint",
+        &endpoint(&server),
+        "--output-dir",
+        "occupied",
+    ]);
     done.expect(1).says(&["occupied", "hint:"]);
     assert_eq!(server.truth().len(), 0, "the server was not asked");
 }
@@ -115,10 +152,22 @@ fn a_full_disk_for_the_collected_file_loses_no_other_report() {
     let server = serve(quick());
     let bench = Bench::new();
     let endpoint = endpoint(&server);
-    let arguments =
-        ["run", "--endpoint", &endpoint, "-n", "2", "--max-tokens", "3", "reporter.output_file=/dev/full"];
+    let arguments = [
+        "run",
+        "--endpoint",
+        &endpoint,
+        "-n",
+        "2",
+        "--max-tokens",
+        "3",
+        "reporter.output_file=/dev/full",
+    ];
     bench.run(&arguments).expect(1).says(&["/dev/full", "space"]);
-    assert_eq!(bench.report()["summary"]["successful_prompts"], 2, "what was measured is kept");
+    assert_eq!(
+        bench.report()["summary"]["successful_prompts"],
+        2,
+        "what was measured is kept"
+    );
 }
 
 #[test]
@@ -128,11 +177,28 @@ fn a_server_that_dies_half_way() {
     options.die_after = Some(5);
     let server = serve(options);
     let bench = Bench::new();
-    let done = bench.run(&["run", "--endpoint", &endpoint(&server), "-n", "40", "--max-tokens", "5"]).expect(4);
-    assert!(done.out.contains("early") || done.out.contains("row"), "{}", done.out);
+    let done = bench
+        .run(&[
+            "run",
+            "--endpoint",
+            &endpoint(&server),
+            "-n",
+            "40",
+            "--max-tokens",
+            "5",
+        ])
+        .expect(4);
+    assert!(
+        done.out.contains("early") || done.out.contains("row"),
+        "{}",
+        done.out
+    );
     let report = bench.report();
     assert_eq!(report["summary"]["successful_prompts"], 4);
-    assert_eq!(report["summary"]["failed_prompts"], 3, "three failures in a row end the run");
+    assert_eq!(
+        report["summary"]["failed_prompts"], 3,
+        "three failures in a row end the run"
+    );
     assert_eq!(lines(&bench.run_folder().join("requests.jsonl")).len(), 7);
 }
 
@@ -143,7 +209,10 @@ fn a_server_that_never_answers_well_measures_nothing() {
     let server = serve(options);
     let bench = Bench::new();
     // The probe meets the same error, so the run does not start.
-    bench.run(&["run", "--endpoint", &endpoint(&server)]).expect(3).says(&["500", "hint:"]);
+    bench
+        .run(&["run", "--endpoint", &endpoint(&server)])
+        .expect(3)
+        .says(&["500", "hint:"]);
 }
 
 #[test]
@@ -162,16 +231,33 @@ fn faults_of_single_requests_are_classed_and_the_rest_is_measured() {
         options.faults = vec![format!("{fault}@4").parse().unwrap()];
         let server = serve(options);
         let bench = Bench::new();
-        bench.run(&["run", "--endpoint", &endpoint(&server), "-n", "6", "--max-tokens", "8"]).expect(4);
+        bench
+            .run(&[
+                "run",
+                "--endpoint",
+                &endpoint(&server),
+                "-n",
+                "6",
+                "--max-tokens",
+                "8",
+            ])
+            .expect(4);
         let requests = lines(&bench.run_folder().join("requests.jsonl"));
-        let failed: Vec<_> = requests.iter().filter(|request| !request["error"].is_null()).collect();
+        let failed: Vec<_> = requests
+            .iter()
+            .filter(|request| !request["error"].is_null())
+            .collect();
         assert!(!failed.is_empty(), "{fault} struck nothing");
         for request in failed {
             assert_eq!(request["error"]["class"], class, "{fault}: {request}");
         }
         let report = bench.report();
         let good = report["summary"]["successful_prompts"].as_u64().unwrap();
-        assert_eq!(report["summary"]["total_completion_tokens"], good * 8, "{fault}: failed requests count no tokens");
+        assert_eq!(
+            report["summary"]["total_completion_tokens"],
+            good * 8,
+            "{fault}: failed requests count no tokens"
+        );
     }
 }
 
@@ -182,12 +268,31 @@ fn a_stall_ends_at_its_own_time_limit() {
     let server = serve(options);
     let bench = Bench::new();
     bench
-        .run(&["run", "--endpoint", &endpoint(&server), "-n", "1", "--max-tokens", "8", "backend.server.stall_timeout_seconds=0.3"])
+        .run(&[
+            "run",
+            "--endpoint",
+            &endpoint(&server),
+            "-n",
+            "1",
+            "--max-tokens",
+            "8",
+            "backend.server.stall_timeout_seconds=0.3",
+        ])
         .expect(5);
     let request = &lines(&bench.run_folder().join("requests.jsonl"))[0];
     assert_eq!(request["error"]["class"], "stall_timeout");
-    assert!(request["error"]["message"].as_str().unwrap().contains("stall_timeout_seconds"), "{request}");
-    assert_eq!(request["chunks"].as_array().unwrap().len(), 3, "what came before the stall is kept");
+    assert!(
+        request["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("stall_timeout_seconds"),
+        "{request}"
+    );
+    assert_eq!(
+        request["chunks"].as_array().unwrap().len(),
+        3,
+        "what came before the stall is kept"
+    );
 }
 
 #[test]
@@ -195,7 +300,16 @@ fn keys_reach_neither_files_nor_logs() {
     let server = serve(quick());
     let bench = Bench::new();
     let address = endpoint(&server).replace("http://", "http://me:hunter2@");
-    let mut command = bench.command(&["-vvv", "run", "--endpoint", &address, "-n", "1", "--max-tokens", "3"]);
+    let mut command = bench.command(&[
+        "-vvv",
+        "run",
+        "--endpoint",
+        &address,
+        "-n",
+        "1",
+        "--max-tokens",
+        "3",
+    ]);
     command.env("OPENAI_API_KEY", "sk-verysecret");
     let done = support::done(command.output().unwrap()).expect(0);
     let mut everything = done.out + &done.err;

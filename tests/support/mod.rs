@@ -40,7 +40,9 @@ pub struct Done {
 
 impl Bench {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -60,7 +62,10 @@ impl Bench {
         FOREIGN.iter().for_each(|name| {
             command.env_remove(name);
         });
-        command.current_dir(self.folder.path()).env("HF_HOME", self.path("hf")).env("HF_HUB_OFFLINE", "1");
+        command
+            .current_dir(self.folder.path())
+            .env("HF_HOME", self.path("hf"))
+            .env("HF_HUB_OFFLINE", "1");
         command.env("LC_ALL", "C.UTF-8").args(arguments);
         command
     }
@@ -71,8 +76,10 @@ impl Bench {
 
     /// The one run folder below `output_dir`.
     pub fn run_folder(&self) -> PathBuf {
-        let folders: Vec<_> =
-            std::fs::read_dir(self.path("benchmark_output")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let folders: Vec<_> = std::fs::read_dir(self.path("benchmark_output"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         assert_eq!(folders.len(), 1, "{folders:?}");
         folders[0].clone()
     }
@@ -93,7 +100,13 @@ pub fn done(output: Output) -> Done {
 impl Done {
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "--- stdout\n{}\n--- stderr\n{}", self.out, self.err);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "--- stdout\n{}\n--- stderr\n{}",
+            self.out,
+            self.err
+        );
         self
     }
 
@@ -101,7 +114,11 @@ impl Done {
     #[track_caller]
     pub fn says(self, words: &[&str]) -> Self {
         for word in words {
-            assert!(self.err.contains(word), "standard error does not say `{word}`:\n{}", self.err);
+            assert!(
+                self.err.contains(word),
+                "standard error does not say `{word}`:\n{}",
+                self.err
+            );
         }
         self
     }
@@ -113,7 +130,11 @@ pub fn json(path: &Path) -> Value {
 }
 
 pub fn lines(path: &Path) -> Vec<Value> {
-    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// A simulator that answers at once.

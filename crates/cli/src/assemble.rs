@@ -7,7 +7,8 @@ use std::sync::Arc;
 use ai_energy_backends_pytorch as pytorch;
 use ai_energy_backends_vllm as vllm;
 use ai_energy_core::{
-    Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadedPrompts, PromptFormatter, SourceDiscovery, Target,
+    Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadedPrompts, PromptFormatter, SourceDiscovery,
+    Target,
 };
 use ai_energy_metrics::Roots;
 use async_trait::async_trait;
@@ -53,7 +54,11 @@ async fn only_model(options: &vllm::Options) -> Result<String, Fault> {
     if models.len() == 1 {
         return Ok(models.remove(0));
     }
-    let fault = Fault::new(FaultKind::Backend, "backend.model", "is `auto`, and the server does not serve one model");
+    let fault = Fault::new(
+        FaultKind::Backend,
+        "backend.model",
+        "is `auto`, and the server does not serve one model",
+    );
     Err(if models.is_empty() {
         fault.remedy("it lists none: name one with --model")
     } else {
@@ -64,7 +69,11 @@ async fn only_model(options: &vllm::Options) -> Result<String, Fault> {
 #[async_trait]
 impl OpenBackend for Engine {
     async fn open(&self, settings: &Settings) -> Result<Arc<dyn Backend>, Fault> {
-        let backend = pytorch::PytorchBackend::new(&settings.backend.model, settings.backend.pytorch.clone())?;
+        let options = pytorch::Options {
+            batch_size: u32::try_from(settings.scenario.input_shapes.batch_size).unwrap_or(u32::MAX),
+            ..settings.backend.pytorch.clone()
+        };
+        let backend = pytorch::PytorchBackend::new(&settings.backend.model, options)?;
         Ok(Arc::new(backend))
     }
 
@@ -78,10 +87,20 @@ impl OpenBackend for Engine {
 /// # Errors
 /// There is no such kind; the config check catches that first unless a library user built the settings.
 pub fn backend_kind(settings: &Settings) -> Result<&'static BackendKind, Fault> {
-    BACKENDS.iter().find(|kind| kind.name == settings.backend.kind).ok_or_else(|| {
-        Fault::new(FaultKind::Usage, "backend.type", format!("there is no backend `{}`", settings.backend.kind))
-            .remedy(format!("known are {}", crate::registry::backend_names().join(", ")))
-    })
+    BACKENDS
+        .iter()
+        .find(|kind| kind.name == settings.backend.kind)
+        .ok_or_else(|| {
+            Fault::new(
+                FaultKind::Usage,
+                "backend.type",
+                format!("there is no backend `{}`", settings.backend.kind),
+            )
+            .remedy(format!(
+                "known are {}",
+                crate::registry::backend_names().join(", ")
+            ))
+        })
 }
 
 /// The formatter for a model.
@@ -109,7 +128,11 @@ pub fn format_prompts(
     let empty = serde_json::Map::new();
     let params = settings.scenario.reasoning_params.as_ref().unwrap_or(&empty);
     let reasoning = settings.scenario.reasoning.then_some(params);
-    loaded.prompts.iter().map(|prompt| formatter.format(prompt, reasoning, target).map(Arc::new)).collect()
+    loaded
+        .prompts
+        .iter()
+        .map(|prompt| formatter.format(prompt, reasoning, target).map(Arc::new))
+        .collect()
 }
 
 /// Looks for energy sources; with `metrics.enabled: false` there is none, and the reports say why.
@@ -125,5 +148,8 @@ pub fn sources(settings: &Settings, roots: &Roots) -> SourceDiscovery {
             remedy: "set metrics.enabled: true".to_owned(),
         })
         .to_vec();
-    SourceDiscovery { unavailable, ..SourceDiscovery::default() }
+    SourceDiscovery {
+        unavailable,
+        ..SourceDiscovery::default()
+    }
 }

@@ -1,5 +1,6 @@
 //! Where a run's files go, decided and proven writable before anything is measured.
 
+use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -29,7 +30,9 @@ pub struct Prepared {
 pub fn prepare(settings: &Settings, environment: Lookup<'_>) -> Result<Prepared, Fault> {
     let prepared = Prepared {
         run_id: run_id(&settings.name, SystemTime::now(), &suffix()),
-        results_dir: environment("RESULTS_DIR").filter(|path| !path.is_empty()).map(PathBuf::from),
+        results_dir: environment("RESULTS_DIR")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from),
         output_dir: PathBuf::from(&settings.output_dir),
         collected_file: settings.reporter.output_file.clone(),
         emissions_dir: settings.metrics.output_dir.clone(),
@@ -38,7 +41,11 @@ pub fn prepare(settings: &Settings, environment: Lookup<'_>) -> Result<Prepared,
     if let Some(file) = &prepared.collected_file {
         place::check_appendable(file)?;
     }
-    if let Some(folder) = prepared.emissions_dir.as_deref().filter(|_| settings.metrics.kind == "codecarbon") {
+    if let Some(folder) = prepared
+        .emissions_dir
+        .as_deref()
+        .filter(|_| settings.metrics.kind == "codecarbon")
+    {
         place::check_appendable(&folder.join("emissions.csv"))?;
     }
     Ok(prepared)
@@ -63,15 +70,27 @@ impl Prepared {
     }
 
     fn collected(&self) -> Vec<PathBuf> {
-        let emissions = self.emissions_dir.as_deref().map(|folder: &Path| folder.join("emissions.csv"));
+        let emissions = self
+            .emissions_dir
+            .as_deref()
+            .map(|folder: &Path| folder.join("emissions.csv"));
         self.collected_file.iter().cloned().chain(emissions).collect()
     }
 }
 
 /// `name-YYYYMMDD-HHMMSS-abcd`, UTC; letters of the name that a folder's name should not have become `-`.
 fn run_id(name: &str, now: SystemTime, suffix: &str) -> String {
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).take(80).collect();
+    let plain: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .take(80)
+        .collect();
     let plain = plain.trim_matches(['-', '.']);
     let plain = if plain.is_empty() { "run" } else { plain };
     let time = utc(now).map_or_else(String::new, |time| time.strftime("%Y%m%d-%H%M%S").to_string());
@@ -81,16 +100,22 @@ fn run_id(name: &str, now: SystemTime, suffix: &str) -> String {
 /// Four letters and digits that tell runs of one second apart.
 fn suffix() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    (0..4).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())])).collect()
+    // The standard library seeds its hash maps from the system's randomness; nothing more is needed for four letters.
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    (0..4).map(|place| char::from(LETTERS[(random >> (5 * place)) as usize % LETTERS.len()])).collect()
 }
 
 /// A wall time as RFC 3339 in UTC, to the millisecond.
 pub fn rfc3339(time: SystemTime) -> String {
-    utc(time).map_or_else(String::new, |time| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
+    utc(time).map_or_else(String::new, |time| {
+        time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    })
 }
 
 fn utc(time: SystemTime) -> Option<jiff::Zoned> {
-    Timestamp::try_from(time).ok().map(|time| time.to_zoned(TimeZone::UTC))
+    Timestamp::try_from(time)
+        .ok()
+        .map(|time| time.to_zoned(TimeZone::UTC))
 }
 
 #[cfg(test)]
@@ -101,7 +126,10 @@ mod tests {
     #[test]
     fn ids_name_time_and_are_safe_as_folders() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_434_708_250);
-        assert_eq!(run_id("my run/../x", time, "ab12"), "my-run-..-x-20261123-115148-ab12");
+        assert_eq!(
+            run_id("my run/../x", time, "ab12"),
+            "my-run-..-x-20261123-115148-ab12"
+        );
         assert_eq!(run_id("...", time, "ab12"), "run-20261123-115148-ab12");
         assert_eq!(rfc3339(time), "2026-11-23T11:51:48.250Z");
     }

@@ -32,12 +32,22 @@ fn walk(value: &mut Value, secret: bool) {
 /// `api_key` and the like, but not `api_key_env`, which names a variable.
 fn names_a_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    ["api_key", "token", "hf_token", "password", "secret", "authorization"].contains(&key.as_str())
+    [
+        "api_key",
+        "token",
+        "hf_token",
+        "password",
+        "secret",
+        "authorization",
+    ]
+    .contains(&key.as_str())
 }
 
 /// A URL without its credentials; other text as it is.
 pub fn url(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..authority_end].rfind('@') {
         Some(at) => format!("{scheme}://{HIDDEN}@{}", &rest[at + 1..]),

@@ -2,7 +2,7 @@
 //!
 //! Refuses to build any part. The order itself is the config crate's.
 
-use ai_energy_config::{Loaded, Loader};
+use ai_energy_config::{Loaded, Loader, Origin};
 use ai_energy_core::{Fault, FaultKind};
 use serde_json::{Value, json};
 
@@ -20,16 +20,49 @@ pub const ENVIRONMENT: [(&str, &str); 4] = [
 
 /// Config files that ship, compiled in so that `--config-name` works from any folder.
 pub const SHIPPED: [(&str, &str); 9] = [
-    ("backend/pytorch.yaml", include_str!("../../../configs/backend/pytorch.yaml")),
-    ("backend/vllm.yaml", include_str!("../../../configs/backend/vllm.yaml")),
-    ("gpt_oss_120b.yaml", include_str!("../../../configs/gpt_oss_120b.yaml")),
-    ("pytorch_multigpu.yaml", include_str!("../../../configs/pytorch_multigpu.yaml")),
-    ("pytorch_test.yaml", include_str!("../../../configs/pytorch_test.yaml")),
-    ("pytorch_validation.yaml", include_str!("../../../configs/pytorch_validation.yaml")),
-    ("quickstart.yaml", include_str!("../../../configs/quickstart.yaml")),
-    ("scenario/energy_star.yaml", include_str!("../../../configs/scenario/energy_star.yaml")),
-    ("text_generation.yaml", include_str!("../../../configs/text_generation.yaml")),
+    (
+        "backend/pytorch.yaml",
+        include_str!("../../../configs/backend/pytorch.yaml"),
+    ),
+    (
+        "backend/vllm.yaml",
+        include_str!("../../../configs/backend/vllm.yaml"),
+    ),
+    (
+        "gpt_oss_120b.yaml",
+        include_str!("../../../configs/gpt_oss_120b.yaml"),
+    ),
+    (
+        "pytorch_multigpu.yaml",
+        include_str!("../../../configs/pytorch_multigpu.yaml"),
+    ),
+    (
+        "pytorch_test.yaml",
+        include_str!("../../../configs/pytorch_test.yaml"),
+    ),
+    (
+        "pytorch_validation.yaml",
+        include_str!("../../../configs/pytorch_validation.yaml"),
+    ),
+    (
+        "quickstart.yaml",
+        include_str!("../../../configs/quickstart.yaml"),
+    ),
+    (
+        "scenario/energy_star.yaml",
+        include_str!("../../../configs/scenario/energy_star.yaml"),
+    ),
+    (
+        "text_generation.yaml",
+        include_str!("../../../configs/text_generation.yaml"),
+    ),
 ];
+
+/// Who set a key; the default where nobody did.
+pub fn origin<'a>(loaded: &'a Loaded<Settings>, key: &str) -> &'a Origin {
+    const DEFAULT: &Origin = &Origin::Default;
+    loaded.origins.get(key).unwrap_or(DEFAULT)
+}
 
 /// Looks a variable of the environment up.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -48,10 +81,19 @@ pub fn resolve(source: &ConfigSource) -> Result<Loaded<Settings>, CliError> {
 /// As [`resolve`].
 pub fn resolve_with(source: &ConfigSource, environment: Lookup<'_>) -> Result<Loaded<Settings>, CliError> {
     refuse_optimum(environment)?;
-    let (files, overrides): (Vec<_>, Vec<_>) = source.inputs.iter().cloned().partition(|input| !is_override(input));
+    let (files, overrides): (Vec<_>, Vec<_>) = source
+        .inputs
+        .iter()
+        .cloned()
+        .partition(|input| !is_override(input));
     if let [first, second, ..] = files.as_slice() {
         let cause = format!("`{first}` and `{second}` are both config files");
-        return Err(usage("arguments", cause, "name one config; the rest are overrides like a.b=value").into());
+        return Err(usage(
+            "arguments",
+            cause,
+            "name one config; the rest are overrides like a.b=value",
+        )
+        .into());
     }
     let mut file = files.into_iter().next();
     if let (Some(file), Some(name)) = (&file, &source.config_name) {
@@ -68,7 +110,7 @@ pub fn resolve_with(source: &ConfigSource, environment: Lookup<'_>) -> Result<Lo
         .config_dir(source.config_dir.clone())
         .embedded(&SHIPPED)
         .overrides(overrides)
-        .environment(&ENVIRONMENT, environment)
+        .environment(bindings(), environment)
         .flags(flags(source))
         .load::<Settings>()?;
     Ok(loaded)
@@ -79,7 +121,9 @@ fn is_override(input: &str) -> bool {
     let key = input.split('=').next().unwrap_or_default();
     let bare = key.trim_start_matches(['+', '~']);
     let is_key = !bare.is_empty() && bare.chars().all(|c| c.is_alphanumeric() || "._-@/".contains(c));
-    (input.contains('=') && is_key) || (input.starts_with('~') && !input.starts_with("~/")) || input.starts_with('+')
+    (input.contains('=') && is_key)
+        || (input.starts_with('~') && !input.starts_with("~/"))
+        || input.starts_with('+')
 }
 
 /// Defaults of all keys. Without a config, the built-in prompts go to whatever model the server serves: nobody who only
@@ -94,6 +138,13 @@ fn defaults(configured: bool) -> Result<Value, CliError> {
         .map_err(|error| Fault::new(FaultKind::Internal, "default settings", error.to_string()).into())
 }
 
+fn bindings() -> Vec<(String, String)> {
+    ENVIRONMENT
+        .iter()
+        .map(|(variable, key)| ((*variable).to_owned(), (*key).to_owned()))
+        .collect()
+}
+
 /// Flags as config keys, with the flag as typed.
 fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
     let text = |value: &Option<String>| value.as_ref().map(|value| json!(value));
@@ -104,10 +155,22 @@ fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
         ("backend.type", text(&source.backend), "--backend"),
         ("backend.server.api", text(&source.api), "--api"),
         ("scenario.dataset_name", text(&source.dataset), "--dataset"),
-        ("scenario.num_samples", number(source.num_samples), "--num-samples"),
+        (
+            "scenario.num_samples",
+            number(source.num_samples),
+            "--num-samples",
+        ),
         ("load.concurrency", number(source.concurrency), "--concurrency"),
-        ("scenario.generate_kwargs.max_new_tokens", number(source.max_tokens), "--max-tokens"),
-        ("scenario.generate_kwargs.seed", source.seed.map(|seed| json!(seed)), "--seed"),
+        (
+            "scenario.generate_kwargs.max_new_tokens",
+            number(source.max_tokens),
+            "--max-tokens",
+        ),
+        (
+            "scenario.generate_kwargs.seed",
+            source.seed.map(|seed| json!(seed)),
+            "--seed",
+        ),
         ("output_dir", text(&source.output_dir), "--output-dir"),
     ];
     all.into_iter()

@@ -30,7 +30,9 @@ pub fn listen(stop: Stop) -> Received {
     tokio::spawn(async move {
         let Some(first) = next_signal().await else { return };
         told.0.store(first.number(), Ordering::SeqCst);
-        diagnostics::note("stopping: requests in flight are ended and what was measured is written; again to end at once");
+        diagnostics::note(
+            "stopping: requests in flight are ended and what was measured is written; again to end at once",
+        );
         stop.cancel();
         if let Some(second) = next_signal().await {
             std::process::exit(i32::from(second.number()));

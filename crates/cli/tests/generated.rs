@@ -11,7 +11,10 @@ fn hold(path: &str, expected: &str) {
         std::fs::write(&file, expected).unwrap();
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == expected, "{path} is not what the program says: run `cargo xtask docs` and commit the change");
+    assert!(
+        found == expected,
+        "{path} is not what the program says: run `cargo xtask docs` and commit the change"
+    );
 }
 
 #[test]

@@ -19,12 +19,14 @@ pub fn show(arguments: &ShowArgs) -> Result<Exit, CliError> {
         note(&format!("note: {text}"));
     }
     let tree = redact::tree(&loaded.tree);
-    let origin_of = |key: &str| loaded.origin(key).to_string();
+    let origin_of = |key: &str| resolve::origin(&loaded, key).to_string();
     let text = match arguments.format {
         OutputFormat::Text => as_yaml(&tree, &origin_of),
         OutputFormat::Json => {
-            let origins: serde_json::Map<String, Value> =
-                leaves("", &tree).into_iter().map(|(key, _)| (key.clone(), json!(origin_of(&key)))).collect();
+            let origins: serde_json::Map<String, Value> = leaves("", &tree)
+                .into_iter()
+                .map(|(key, _)| (key.clone(), json!(origin_of(&key))))
+                .collect();
             format!("{:#}\n", json!({ "config": tree, "origins": origins }))
         }
     };
@@ -48,8 +50,16 @@ pub fn schema() -> Result<Exit, CliError> {
 pub fn list() -> Result<Exit, CliError> {
     let mut text = String::from("configs that ship (--config-name NAME)\n");
     for (path, content) in resolve::SHIPPED.iter().filter(|(path, _)| !path.contains('/')) {
-        let about = content.lines().filter_map(|line| line.strip_prefix("# ")).find(|line| !line.contains("$schema"));
-        let _ = writeln!(text, "  {:20}  {}", path.trim_end_matches(".yaml"), about.unwrap_or_default());
+        let about = content
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .find(|line| !line.contains("$schema"));
+        let _ = writeln!(
+            text,
+            "  {:20}  {}",
+            path.trim_end_matches(".yaml"),
+            about.unwrap_or_default()
+        );
     }
     text.push_str("groups\n");
     for (path, _) in resolve::SHIPPED.iter().filter(|(path, _)| path.contains('/')) {
@@ -65,7 +75,11 @@ fn leaves(prefix: &str, value: &Value) -> Vec<(String, Value)> {
         Value::Object(object) if !object.is_empty() => object
             .iter()
             .flat_map(|(key, value)| {
-                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                let path = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
                 leaves(&path, value)
             })
             .collect(),
@@ -77,7 +91,12 @@ fn leaves(prefix: &str, value: &Value) -> Vec<(String, Value)> {
 fn as_yaml(tree: &Value, origin_of: &dyn Fn(&str) -> String) -> String {
     let mut lines = Vec::new();
     yaml_lines(tree, "", 0, &mut lines);
-    let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
+    let width = lines
+        .iter()
+        .map(|(line, _)| line.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(60);
     let mut text = String::new();
     for (line, key) in lines {
         let _ = match key {
@@ -91,7 +110,11 @@ fn as_yaml(tree: &Value, origin_of: &dyn Fn(&str) -> String) -> String {
 fn yaml_lines(value: &Value, prefix: &str, depth: usize, lines: &mut Vec<(String, Option<String>)>) {
     let Value::Object(object) = value else { return };
     for (key, value) in object {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let path = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
         let indent = "  ".repeat(depth);
         match value {
             Value::Object(inner) if !inner.is_empty() => {

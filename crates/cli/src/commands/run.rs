@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ai_energy_config::Loaded;
+use ai_energy_config::{Loaded, Origin};
 use ai_energy_core::record::Ending;
 use ai_energy_core::runner::{self, Parts};
 use ai_energy_core::{
-    Backend, Check, CheckOutcome, Clock, DatasetInfo, Fault, FaultKind, FormattedPrompt, GenerationParams, LoadPlan,
-    Observer, Place, Plan, Report, RunRecord, Stop, Summary, Written,
+    Backend, Check, CheckOutcome, Clock, DatasetInfo, Fault, FaultKind, FormattedPrompt, GenerationParams,
+    LoadPlan, Observer, Place, Plan, Report, RunRecord, Stop, Summary, Written,
 };
 use ai_energy_metrics::Roots;
 use ai_energy_reporters::{Journal, TerminalOptions};
@@ -59,9 +59,17 @@ pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
 /// # Errors
 /// The system gives no threads.
 pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Fault::new(FaultKind::Internal, "runtime", format!("cannot be started: {error}")).into()
-    })
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Fault::new(
+                FaultKind::Internal,
+                "runtime",
+                format!("cannot be started: {error}"),
+            )
+            .into()
+        })
 }
 
 /// Everything that is known and checked before the load begins.
@@ -89,9 +97,17 @@ impl Session {
     ///
     /// # Errors
     /// The first thing that would make a run fail; wrong generation parameters are reported together.
-    pub async fn prepare(loaded: Loaded<Settings>, globals: &Globals, format: OutputFormat) -> Result<Self, CliError> {
-        let is_default = |key: &str| loaded.is_default(key);
-        let generation = loaded.value.scenario.generation(is_default).map_err(CliError::Faults)?;
+    pub async fn prepare(
+        loaded: Loaded<Settings>,
+        globals: &Globals,
+        format: OutputFormat,
+    ) -> Result<Self, CliError> {
+        let is_default = |key: &str| *resolve::origin(&loaded, key) == Origin::Default;
+        let generation = loaded
+            .value
+            .scenario
+            .generation(is_default)
+            .map_err(CliError::Faults)?;
         ai_energy_metrics::check_options(&loaded.value.metrics.options)?;
         let mut warnings = loaded.notes.clone();
         let config = match redact::tree(&loaded.tree) {
@@ -101,7 +117,10 @@ impl Session {
         let mut settings = loaded.value;
         let kind = assemble::backend_kind(&settings)?;
         if kind.name != "pytorch" && settings.scenario.input_shapes.batch_size > 1 {
-            warnings.push("scenario.input_shapes.batch_size is for the PyTorch engine; a server batches by itself".to_owned());
+            warnings.push(
+                "scenario.input_shapes.batch_size is for the PyTorch engine; a server batches by itself"
+                    .to_owned(),
+            );
         }
 
         let bar = LoadBar::new(globals);
@@ -116,8 +135,16 @@ impl Session {
         let formatter = assemble::formatter(&settings, &settings.backend.model)?;
         let target = kind.opener.target(&settings);
         let formatted = assemble::format_prompts(&settings, &*formatter, target, &prompts)?;
-        let session =
-            Self { settings, config, backend, checks, prompts: formatted, dataset: prompts.info, generation, warnings };
+        let session = Self {
+            settings,
+            config,
+            backend,
+            checks,
+            prompts: formatted,
+            dataset: prompts.info,
+            generation,
+            warnings,
+        };
         if !globals.quiet && format == OutputFormat::Text {
             session.announce(globals);
         }
@@ -135,7 +162,13 @@ impl Session {
     }
 
     /// Runs the load and brings back the record.
-    async fn measure(self, run_id: String, stop: Stop, journal: Arc<Journal>, globals: &Globals) -> RunRecord {
+    async fn measure(
+        self,
+        run_id: String,
+        stop: Stop,
+        journal: Arc<Journal>,
+        globals: &Globals,
+    ) -> RunRecord {
         let roots = Roots::default();
         let clock = Clock::start();
         let tally = Arc::new(ai_energy_core::backend::Tally::default());
@@ -193,7 +226,10 @@ fn write_reports(
 ) -> (Vec<Written>, Vec<Fault>) {
     let (mut written, mut faults) = (Vec::new(), Vec::new());
     let wanted = |name: &str| name != "emissions" || metrics_kind == "codecarbon";
-    for entry in ai_energy_reporters::all().iter().filter(|entry| wanted(entry.name)) {
+    for entry in ai_energy_reporters::all()
+        .iter()
+        .filter(|entry| wanted(entry.name))
+    {
         match (entry.make)().write(report, place) {
             Ok(files) => written.extend(files),
             Err(fault) => faults.push(fault),
@@ -214,7 +250,10 @@ fn print_report(
 ) -> Result<(), CliError> {
     use std::io::IsTerminal;
     if format == OutputFormat::Json {
-        return print_out(&format!("{:#}\n", ai_energy_reporters::json::report_value(report)));
+        return print_out(&format!(
+            "{:#}\n",
+            ai_energy_reporters::json::report_value(report)
+        ));
     }
     if globals.quiet {
         return Ok(());

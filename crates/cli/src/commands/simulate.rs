@@ -1,6 +1,6 @@
 //! `simulate`: the simulator as a server, until a signal ends it.
 
-use ai_energy_core::{Fault, FaultKind, Stop};
+use ai_energy_core::Stop;
 use ai_energy_simulator::Simulator;
 
 use crate::args::{Globals, SimulateArgs};
@@ -14,22 +14,17 @@ use crate::signals;
 /// An option is wrong, or the address cannot be listened on.
 pub fn simulate(arguments: &SimulateArgs, globals: &Globals) -> Result<Exit, CliError> {
     let options = arguments.options();
-    options.validate()?;
-    let wanted = format!("{}:{}", options.host, options.port);
+    let model = options.model.clone();
     super::run::runtime()?.block_on(async {
-        let simulator = Simulator::bind(options.clone()).await.map_err(|error| {
-            Fault::new(FaultKind::Usage, format!("address {wanted}"), format!("cannot be listened on: {error}"))
-                .remedy("choose another --port, or 0 for a free one")
-        })?;
+        let simulator = Simulator::bind(options)?;
         let address = simulator.local_addr();
         if !globals.quiet {
-            note(&format!("simulating model `{}` at http://{address}/v1 (truth at /truth, counters at /metrics)", options.model));
+            note(&format!("simulating model `{model}` at http://{address}/v1 (truth at /truth, counters at /metrics)"));
             note(&format!("try: ai-energy-benchmark run --endpoint http://{address}/v1"));
         }
         let stop = Stop::new();
-        let received = signals::listen(stop.clone());
-        simulator.run(stop.cancelled_owned()).await;
-        // A server that was told to die ends well: that is what it was asked for.
-        Ok(if received.exit().is_some() || options.die_after.is_some() { Exit::Ok } else { Exit::Internal })
+        signals::listen(stop.clone());
+        simulator.run(stop.cancelled_owned()).await?;
+        Ok(Exit::Ok)
     })
 }

@@ -20,7 +20,11 @@ pub fn validate(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError
         let session = Session::prepare(loaded, globals, arguments.format).await?;
         session.backend.close().await;
         let found = assemble::sources(&session.settings, &Roots::default());
-        let channels: Vec<_> = found.sources.iter().flat_map(|source| source.channels().to_vec()).collect();
+        let channels: Vec<_> = found
+            .sources
+            .iter()
+            .flat_map(|source| source.channels().to_vec())
+            .collect();
         if arguments.format == OutputFormat::Json {
             let answer = json!({
                 "ok": true,
@@ -35,12 +39,27 @@ pub fn validate(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError
             print_out(&format!("{answer:#}\n"))?;
         } else if !globals.quiet {
             print_checks(&session.checks, globals);
-            let mut text = format!("dataset   {} ({}), {} prompts\n", session.dataset.name, session.dataset.kind, session.prompts.len());
+            let mut text = format!(
+                "dataset   {} ({}), {} prompts\n",
+                session.dataset.name,
+                session.dataset.kind,
+                session.prompts.len()
+            );
             for channel in channels.iter().filter(|channel| channel.counts) {
-                text += &format!("{:8}  {} ({})\n", channel.domain.word(), channel.source, channel.provenance.word());
+                text += &format!(
+                    "{:8}  {} ({})\n",
+                    channel.domain.word(),
+                    channel.source,
+                    channel.provenance.word()
+                );
             }
             for missing in &found.unavailable {
-                text += &format!("{:8}  {} not available: {}\n", missing.domain.word(), missing.source, missing.reason);
+                text += &format!(
+                    "{:8}  {} not available: {}\n",
+                    missing.domain.word(),
+                    missing.source,
+                    missing.reason
+                );
                 if !missing.remedy.is_empty() {
                     text += &format!("{:8}    hint: {}\n", "", missing.remedy);
                 }
