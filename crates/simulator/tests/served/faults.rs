@@ -7,8 +7,7 @@ use std::time::Duration;
 /// A streamed chat of eight tokens under a fault, and the truth about it.
 fn streamed(fault: &str) -> (Reply, Truth) {
     let server = start(instant());
-    let mut client = Client::connect(server.local_addr()).patience(Duration::from_millis(500));
-    let reply = client.chat(8, fault);
+    let reply = Client::connect(server.local_addr()).chat(8, fault);
     let truth = server.truth().pop().unwrap();
     assert_eq!(truth.fault.as_deref(), Some(fault));
     assert_eq!(server.stats().faults, 1);
@@ -16,7 +15,7 @@ fn streamed(fault: &str) -> (Reply, Truth) {
 }
 
 fn whole(server: &Handle, fault: &str) -> Reply {
-    let mut client = Client::connect(server.local_addr()).patience(Duration::from_millis(500));
+    let mut client = Client::connect(server.local_addr());
     client.send(&chat(8, false, &fault_header(fault)));
     client.reply().unwrap()
 }
@@ -54,8 +53,17 @@ fn statuses_come_with_their_errors() {
 #[test]
 fn a_stall_goes_silent_with_the_connection_open() {
     let server = start(instant());
-    let mut client = Client::connect(server.local_addr()).patience(Duration::from_millis(300));
-    let reply = client.chat(8, "stall:3");
+    let mut client = Client::connect(server.local_addr());
+    client.send(&chat(8, true, &fault_header("stall:3")));
+    // Once the third token is written it is there to be read; only then may patience be short.
+    eventually(|| {
+        server
+            .truth()
+            .first()
+            .is_some_and(|truth| truth.completion_tokens == 3)
+    });
+    let mut client = client.patience(Duration::from_millis(300));
+    let reply = client.reply().unwrap();
     assert_eq!(reply.end, End::Silence);
     assert_eq!(tokens::count(&reply.streamed("content")), 3);
     let truth = server.truth().pop().unwrap();

@@ -33,7 +33,7 @@ fn two_hundred_and_fifty_six_streams_run_at_once() {
 }
 
 #[test]
-fn slots_are_never_overbooked_and_go_in_order_of_arrival() {
+fn slots_are_never_overbooked_and_go_in_turn() {
     let options = Options {
         ttft: "5ms".parse().unwrap(),
         inter_token: "1ms".parse().unwrap(),
@@ -48,7 +48,9 @@ fn slots_are_never_overbooked_and_go_in_order_of_arrival() {
     for client in &mut clients {
         assert!(client.reply().unwrap().done());
     }
-    let truths = server.truth();
+    let mut truths = server.truth();
+    // A request queues in the same step in which its head is written.
+    truths.sort_by_key(|truth| truth.headers_ns);
     for truth in &truths {
         let start = truth.started_ns.unwrap();
         // A slot is given back just before a response's last bytes: overlaps count up to the last token.
@@ -65,7 +67,7 @@ fn slots_are_never_overbooked_and_go_in_order_of_arrival() {
         truths
             .windows(2)
             .all(|pair| pair[0].started_ns <= pair[1].started_ns),
-        "in order of arrival"
+        "in turn"
     );
 }
 
@@ -207,7 +209,7 @@ fn a_taken_address_is_a_fault_with_a_remedy() {
         })
         .is_err()
     );
-    let patience = Duration::from_millis(1);
+    let patience = Duration::from_secs(60);
     assert!(
         TcpStream::connect_timeout(&taken.local_addr().unwrap(), patience).is_ok(),
         "the owner still listens"

@@ -1,6 +1,7 @@
 //! The shape of streams under each option.
 
-use super::client::{Client, End, Reply, instant, start};
+use super::client::{Client, End, Reply, chat, instant, start};
+use super::faults::eventually;
 use ai_energy_simulator::{Options, ReasoningField, RoleChunk, Usage, tokens};
 use serde_json::{Value, json};
 
@@ -150,8 +151,18 @@ fn the_role_comes_when_the_option_says() {
         ttft: "3600s".parse().unwrap(),
         ..instant()
     });
-    let mut client = Client::connect(server.local_addr()).patience(std::time::Duration::from_millis(500));
-    let reply = client.chat(3, "");
+    let mut client = Client::connect(server.local_addr());
+    client.send(&chat(3, true, ""));
+    eventually(|| {
+        server
+            .truth()
+            .first()
+            .is_some_and(|truth| truth.headers_ns.is_some())
+    });
+    let reply = client
+        .patience(std::time::Duration::from_millis(300))
+        .reply()
+        .unwrap();
     assert_eq!((reply.end, reply.events().len()), (End::Silence, 1));
 }
 
