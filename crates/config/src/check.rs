@@ -6,14 +6,12 @@ use serde_json::{Map, Number, Value};
 
 use crate::describe::{either, expected, literal};
 use crate::error::ConfigError;
+use crate::kinds::{fits_kind, readings, tag_matches};
 use crate::node::{Data, Node, dotted};
 use crate::schema::{Schema, closed, literals, nearest_key, nearest_word, types};
 
 /// Either the value as the settings type takes it, or everything that is wrong with it.
 type Checked = Result<Value, Vec<ConfigError>>;
-
-/// Integers up to here are exact as floating-point numbers.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Checks a whole configuration.
 pub(crate) fn check(schema: &Schema, root: &Node) -> Checked {
@@ -242,13 +240,17 @@ impl Check<'_> {
         match (known.is_empty(), wanted.get("patternProperties")) {
             (false, _) => fault.hint(format!("the keys there are {}", known.join(", "))),
             (true, Some(patterns)) => {
+                let in_words = |pattern: &String| match pattern.as_str() {
+                    r"^\d+$" => "a whole number".to_owned(),
+                    other => format!("text that matches {other}"),
+                };
                 let patterns: Vec<_> = patterns
                     .as_object()
                     .into_iter()
                     .flat_map(Map::keys)
-                    .cloned()
+                    .map(in_words)
                     .collect();
-                fault.hint(format!("a key there must match {}", either(&patterns)))
+                fault.hint(format!("a key there is {}", either(&patterns)))
             }
             (true, None) => fault,
         }
@@ -333,59 +335,6 @@ impl Check<'_> {
             _ => Ok(node.to_json()),
         }
     }
-}
-
-/// The ways a value may be read: as it was typed, and where its quoting was lost, as the text itself or as a flag.
-fn readings(node: &Node) -> impl Iterator<Item = Node> {
-    let raw = node.raw.clone().filter(|_| node.loose);
-    let flag = match raw.as_deref() {
-        Some("1") => Some(true),
-        Some("0") => Some(false),
-        _ => None,
-    };
-    // Null stays null: `key=` and `key=null` ask for nothing, not for a word.
-    let word = raw.filter(|_| matches!(node.data, Data::Bool(_) | Data::Number(_)));
-    let with = |data: Data| Node { data, ..node.clone() };
-    let others = [word.map(Data::Text).map(with), flag.map(Data::Bool).map(with)];
-    std::iter::once(node.clone()).chain(others.into_iter().flatten())
-}
-
-/// Whether a value is of a type that this alternative allows.
-fn fits_kind(node: &Node, wanted: &Value) -> bool {
-    if wanted == &Value::Bool(false) {
-        return false;
-    }
-    let kinds = types(wanted);
-    let has = |kind: &str| kinds.is_empty() || kinds.contains(&kind);
-    match &node.data {
-        Data::Null => has("null"),
-        Data::Bool(_) => has("boolean"),
-        Data::Number(number) => has("number") || (has("integer") && is_whole(number)),
-        Data::Text(_) => has("string"),
-        Data::List(_) => has("array"),
-        Data::Map(_) => has("object"),
-    }
-}
-
-fn is_whole(number: &Number) -> bool {
-    !number.is_f64()
-        || number
-            .as_f64()
-            .is_some_and(|v| v.fract() == 0.0 && v.abs() <= EXACT)
-}
-
-/// Whether a map carries the fixed value that tells this alternative from the others.
-fn tag_matches(node: &Node, branch: &Value) -> bool {
-    let properties = branch
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
-    let mut fixed = properties
-        .filter_map(|(key, schema)| schema.get("const").map(|value| (key, value)))
-        .peekable();
-    fixed.peek().is_some()
-        && fixed.all(|(key, value)| node.get(&[key]).is_some_and(|v| v.to_json() == *value))
 }
 
 /// The schema of a key that is no property, where the map takes such.

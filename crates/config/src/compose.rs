@@ -5,7 +5,8 @@
 //! that `backend: pytorch` means something even where no such file exists; what is not found is a note. Refuses to
 //! know any group by name, and what the values mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::check::accepts;
 use crate::entry::{Entry, Wanted};
@@ -40,7 +41,9 @@ pub(crate) struct Composer<'a> {
     pub(crate) notes: Vec<String>,
     pub(crate) errors: Vec<ConfigError>,
     /// The files that are being composed, to see a circle.
-    open: Vec<std::path::PathBuf>,
+    open: Vec<PathBuf>,
+    /// Ignored keys that have their note.
+    said: BTreeSet<String>,
 }
 
 /// Where a document's content goes and what its own list counts from.
@@ -64,6 +67,7 @@ impl<'a> Composer<'a> {
             notes,
             errors,
             open: Vec::new(),
+            said: BTreeSet::new(),
         }
     }
 
@@ -198,11 +202,17 @@ impl<'a> Composer<'a> {
     fn leave_aside(&mut self, root: &mut Node) {
         for key in self.ignored {
             if let Some(section) = root.remove(&[key]) {
-                self.notes.push(format!(
-                    "{}: `{key}` is ignored: it configures another tool",
-                    section.origin
-                ));
+                self.say_ignored(key, &section.origin);
             }
+        }
+    }
+
+    /// One note for a key, however many files and lists have it.
+    fn say_ignored(&mut self, key: &str, origin: &Origin) {
+        if self.said.insert(key.to_owned()) {
+            self.notes.push(format!(
+                "{origin}: `{key}` is ignored: it configures another tool"
+            ));
         }
     }
 
@@ -262,11 +272,8 @@ impl<'a> Composer<'a> {
             entry.origin = choice.origin.clone();
             choices = choice.name.clone().into_iter().collect();
         }
-        if group.first().is_some_and(|top| self.ignored.contains(top)) {
-            self.notes.push(format!(
-                "{}: `{}` is ignored: it configures another tool",
-                entry.origin, entry.text
-            ));
+        if let Some(top) = group.first().filter(|top| self.ignored.contains(top)) {
+            self.say_ignored(top, &entry.origin);
             return;
         }
         for name in choices {

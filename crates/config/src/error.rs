@@ -10,7 +10,7 @@ use crate::origin::Origin;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The place that set the value; none where the fault is a whole file or argument.
-    pub origin: Option<Origin>,
+    pub origin: Option<Box<Origin>>,
     /// The full key path, for example `backend.model`.
     pub key: Option<String>,
     /// What is wrong, in lower case and without a full stop.
@@ -32,7 +32,7 @@ impl ConfigError {
 
     /// The same error with the place that set the value.
     pub(crate) fn at(mut self, origin: &Origin) -> Self {
-        self.origin = Some(origin.clone());
+        self.origin = Some(Box::new(origin.clone()));
         self
     }
 

@@ -30,6 +30,17 @@ pub(crate) fn value(text: &str, origin: &Origin) -> Result<Node, String> {
     }
 }
 
+/// The value of a text from the environment: what has no well-formed brackets is a word. The text itself is kept, for
+/// where a word is asked for and for use inside a longer text.
+pub(crate) fn from_outside(text: &str, origin: &Origin) -> Node {
+    let node = value(text, origin).unwrap_or_else(|_| Node::loose(text, origin.clone()));
+    Node {
+        raw: Some(text.to_owned()),
+        loose: true,
+        ..node
+    }
+}
+
 struct Reader<'t> {
     text: &'t str,
     offset: usize,

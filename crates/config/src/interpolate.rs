@@ -8,6 +8,7 @@ use std::cell::Cell;
 use indexmap::IndexMap;
 
 use crate::error::ConfigError;
+use crate::flow;
 use crate::node::{Data, Node, dotted, split};
 use crate::origin::Origin;
 use crate::schema::nearest_word;
@@ -16,7 +17,7 @@ use crate::schema::nearest_word;
 const MOST_STEPS: usize = 10_000;
 
 /// Looks an environment variable up.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// A text in its parts.
 #[derive(Debug, PartialEq)]
@@ -27,7 +28,7 @@ enum Part<'t> {
 }
 
 /// Replaces every interpolation; the errors are those of all values together.
-pub(crate) fn interpolate(root: &Node, lookup: Lookup<'_>) -> Result<Node, Vec<ConfigError>> {
+pub(crate) fn interpolate(root: &Node, lookup: &Lookup<'_>) -> Result<Node, Vec<ConfigError>> {
     let expander = Expander {
         root,
         lookup,
@@ -45,7 +46,7 @@ pub(crate) fn is_template(text: &str) -> bool {
 
 struct Expander<'a> {
     root: &'a Node,
-    lookup: Lookup<'a>,
+    lookup: &'a Lookup<'a>,
     steps: Cell<usize>,
 }
 
@@ -187,7 +188,7 @@ impl Expander<'_> {
         stack: &mut Vec<String>,
     ) -> Result<Node, ConfigError> {
         if let Some(value) = (self.lookup)(name).filter(|value| !(empty_is_unset && value.is_empty())) {
-            return Ok(typed(&value, origin));
+            return Ok(flow::from_outside(&value, origin));
         }
         let Some(default) = default else {
             return Err(
@@ -202,7 +203,7 @@ impl Expander<'_> {
         if let [Part::Expression(inner)] = parts[..] {
             return self.expression(inner, origin, stack);
         }
-        Ok(typed(&self.join(&parts, origin, stack)?, origin))
+        Ok(flow::from_outside(&self.join(&parts, origin, stack)?, origin))
     }
 
     /// The value of another key.
@@ -292,11 +293,6 @@ fn unquote(text: &str) -> Option<&str> {
     ['"', '\'']
         .iter()
         .find_map(|q| text.strip_prefix(*q)?.strip_suffix(*q))
-}
-
-/// A text from outside, typed: a word, or a list or map in brackets.
-fn typed(text: &str, origin: &Origin) -> Node {
-    crate::flow::value(text, origin).unwrap_or_else(|_| Node::loose(text, origin.clone()))
 }
 
 fn as_text(inner: &str, value: &Node) -> Result<String, ConfigError> {

@@ -54,6 +54,7 @@ mod error;
 mod flow;
 mod format;
 mod interpolate;
+mod kinds;
 mod layers;
 mod loader;
 mod locate;

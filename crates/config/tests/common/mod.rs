@@ -1,5 +1,6 @@
 //! A settings type in the shape of the product's, and helpers to load it from real files.
 #![allow(dead_code)] // each test file takes the part it needs
+#![allow(clippy::unwrap_used)] // clippy knows `#[test]` functions only, not their helpers
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
