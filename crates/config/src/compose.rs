@@ -147,6 +147,10 @@ impl<'a> Composer<'a> {
             _ => {}
         }
         let entries = self.take_defaults(&mut document);
+        // JSON files name their schema for editors in the data itself.
+        if matches!(self.schema.at(&["$schema"]), Place::Unknown) {
+            document.root.remove(&["$schema"]);
+        }
         if context.package.is_empty() {
             self.leave_aside(&mut document.root);
         }

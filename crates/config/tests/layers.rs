@@ -174,6 +174,17 @@ fn json_strings_keep_their_escapes_and_braces() {
 }
 
 #[test]
+fn a_json_file_may_name_its_schema_for_editors() {
+    let folder = Folder::new(&[("c.json", "{\"$schema\": \"./schema.json\", \"name\": \"x\"}")]);
+    let loaded = folder
+        .loader("c.json")
+        .load::<Settings>()
+        .unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(loaded.value.name, "x");
+    assert_eq!(loaded.tree.get("$schema"), None);
+}
+
+#[test]
 fn yaml_anchors_merge_keys_and_marks() {
     let loaded = yaml(
         "\u{feff}scenario:\r\n  generate_kwargs: &k {temperature: 0.1, top_p: 0.2}\r\n  reasoning_params:\r\n    <<: *k\r\n    top_p: 0.9\r\n    text: !!str 12\r\n    word: 'yes'\r\n    flag: Yes\r\n    long: |\r\n      two\r\n      lines\r\n",
