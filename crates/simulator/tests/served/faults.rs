@@ -157,6 +157,16 @@ fn parts_that_are_left_out_are_left_out_alone() {
     );
     assert_eq!(reply.events().pop().unwrap()["usage"]["completion_tokens"], 0);
     assert_eq!(reply.events()[1]["choices"][0]["finish_reason"], "stop");
+    let late = start(Options {
+        ttft: "50ms".parse().unwrap(),
+        ..instant()
+    });
+    assert!(Client::connect(late.local_addr()).chat(8, "empty").done());
+    let truth = late.truth().pop().unwrap();
+    assert!(
+        truth.end_ns.unwrap() - truth.started_ns.unwrap() >= 50_000_000,
+        "it ends when a token would have come"
+    );
     let (reply, _) = streamed("no_usage");
     assert!(reply.done() && reply.events().iter().all(|event| event.get("usage").is_none()));
     let (reply, truth) = streamed("no_done");

@@ -171,8 +171,26 @@ async fn it_runs_on_the_callers_runtime_and_ends_when_told() {
         .await
         .unwrap();
     assert!(reply.done());
+    let mut waiting = Client::connect(address);
+    waiting.send(&chat(4, true, "X-Simulate-Fault: slow_headers:3600s\r\n"));
+    while view.stats().requests < 2 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(server.shutdown().await.unwrap(), Ended::Shutdown);
-    assert_eq!(view.truth().len(), 1, "the truth outlives the server");
+    let truths = view.truth();
+    assert_eq!(truths.len(), 2, "the truth outlives the server");
+    assert_eq!(
+        truths[1].finish_reason.as_deref(),
+        Some("abort"),
+        "what ran was ended with it"
+    );
+    let cut_off = tokio::task::spawn_blocking(move || waiting.reply().unwrap_err())
+        .await
+        .unwrap();
+    assert!(
+        matches!(cut_off, End::Closed | End::Reset),
+        "and its connection dropped"
+    );
     assert!(TcpStream::connect(address).is_err());
 }
 
