@@ -145,7 +145,7 @@ fn read_records<R: Read>(
             .transpose()?;
         let filled = text.filter(|text| !text.trim().is_empty());
         found += usize::from(filled.is_some());
-        rows.cast += usize::from(filled.is_some_and(|text| is_number(text)));
+        rows.cast += usize::from(filled.is_some_and(is_number));
         rows.push_text(filled.map(str::to_owned));
     }
     refuse_open_quote(path, last_start, want)?;
