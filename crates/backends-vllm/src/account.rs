@@ -9,7 +9,7 @@ use ai_energy_core::record::{
     Chunk, ErrorClass, FinishReason, Generation, OutputChannel, RequestError, TokenCount, TokenCountSource,
 };
 
-use crate::event::{Choice, Delta, Event, Function, Text, Usage, server_energy};
+use crate::event::{Choice, Delta, Event, Text, Usage, server_energy};
 use crate::refusal::{class_of_status, error_line, excerpt};
 
 /// Alternatives whose text is kept; more than anybody asks for, few enough that an index cannot eat the memory.
@@ -172,9 +172,11 @@ impl Account {
                 .map(|call| call.function.as_ref())
                 .chain(delta.function_call.as_ref().map(Some))
         });
-        for call in calls {
-            channel = Some(OutputChannel::Tool);
-            self.keep_call(index, call);
+        for call in calls.flatten() {
+            for part in [&call.name, &call.arguments].into_iter().filter_map(non_empty) {
+                channel = Some(OutputChannel::Tool);
+                self.keep(index, part);
+            }
         }
         if let Some(content) = content {
             self.keep(index, content);
@@ -186,13 +188,6 @@ impl Account {
             self.alternatives = true;
         }
         channel
-    }
-
-    fn keep_call(&mut self, index: usize, call: Option<&Function<'_>>) {
-        let Some(call) = call else { return };
-        for part in [&call.name, &call.arguments].into_iter().filter_map(non_empty) {
-            self.keep(index, part);
-        }
     }
 
     fn keep(&mut self, index: usize, text: &str) {

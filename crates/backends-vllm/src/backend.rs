@@ -4,7 +4,7 @@
 
 use ai_energy_core::backend::{Backend, BackendInfo, Check, Request, Tally};
 use ai_energy_core::record::{ErrorClass, Generation, RequestError};
-use ai_energy_core::{Clock, Fault};
+use ai_energy_core::{Clock, Fault, Stamp};
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
@@ -52,6 +52,20 @@ struct Course {
     account: Account,
     moments: Option<Arc<Moments>>,
     streamed: bool,
+    /// The last byte of an answer that was read to its end.
+    last_byte: Option<Stamp>,
+}
+
+impl Course {
+    /// Takes the connection's stamps. Must come before the connection is kept: from then on they are another
+    /// request's.
+    fn take_stamps(&mut self, clock: &Clock) {
+        if let Some(moments) = self.moments.take() {
+            self.account.generation.sent = moments.sent().map(|at| clock.at(at));
+            self.account.generation.first_byte = moments.first_byte().map(|at| clock.at(at));
+            self.last_byte = moments.last_read().map(|at| clock.at(at));
+        }
+    }
 }
 
 /// How a successful answer is written.
@@ -126,6 +140,7 @@ impl VllmBackend {
             .await
             .map_err(|failure| failure.with_status(Some(status.as_u16())))?;
         course.account.generation.bytes_received = said.len() as u64;
+        course.take_stamps(clock);
         self.client.keep(exchange).await;
         let names: Vec<String> = fields.keys().cloned().collect();
         Err(refusal(status.as_u16(), &said, &names))
@@ -156,6 +171,7 @@ impl VllmBackend {
                 true
             }
         };
+        course.take_stamps(clock);
         if in_order {
             self.client.keep(exchange).await;
         }
@@ -270,19 +286,16 @@ impl Backend for VllmBackend {
     async fn generate(&self, request: &Request, clock: &Clock, tally: &Tally) -> Generation {
         let mut course = Course::default();
         let error = self.run(request, clock, tally, &mut course).await.err();
+        course.take_stamps(clock);
         let Course {
-            mut account,
-            moments,
+            account,
             streamed,
+            last_byte,
+            ..
         } = course;
-        let mut end = clock.now();
-        if let Some(moments) = moments {
-            account.generation.sent = moments.sent().map(|at| clock.at(at));
-            account.generation.first_byte = moments.first_byte().map(|at| clock.at(at));
-            if let (None, Some(last)) = (&error, moments.last_read()) {
-                end = clock.at(last);
-            }
-        }
+        let end = last_byte
+            .filter(|_| error.is_none())
+            .unwrap_or_else(|| clock.now());
         tracing::debug!(id = %request.id, streamed, failed = error.is_some(), "generation ended");
         account.close(end, self.options.keep_text, error)
     }

@@ -76,11 +76,7 @@ impl Endpoint {
             Some((credentials, shown)) => (Some(credentials), shown),
             None => (None, authority.as_str()),
         };
-        if shown
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| !port.ends_with(']') && port.parse::<u16>().is_err())
-            && !shown.ends_with(']')
-        {
+        if !port_is_usable(shown) {
             return Err(fault("has no usable port").remedy("give a port from 1 to 65535"));
         }
         Ok(Self {
@@ -124,6 +120,14 @@ impl Endpoint {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// Whether what follows the host, if anything, is a port.
+fn port_is_usable(authority: &str) -> bool {
+    match authority.rsplit_once(':') {
+        Some((_, port)) if !port.ends_with(']') => port.parse::<u16>().is_ok_and(|port| port > 0),
+        _ => true,
     }
 }
 

@@ -57,7 +57,7 @@ pub struct ServerOptions {
     pub connect_timeout_seconds: f64,
     /// Longest time from sending to the first token of a stream, in seconds (default 300).
     pub first_token_timeout_seconds: f64,
-    /// Longest silence after that, in seconds (default 120). Keep-alive comments do not end a silence.
+    /// Longest silence of a stream after that, in seconds (default 120). Keep-alive comments do not end a silence.
     pub stall_timeout_seconds: f64,
     /// Longest time for a whole request, connecting included, in seconds (default 300).
     pub total_timeout_seconds: f64,

@@ -17,6 +17,9 @@ use crate::client::{Answer, Client};
 use crate::identity::{Identity, Model, Models, nearest};
 use crate::options::{Options, ServerOptions};
 
+/// What to do where a server does not say what it serves.
+const NAME_IT: &str = "name the model, for example with --model";
+
 /// The names of the models that a server lists, for a user who named none.
 ///
 /// # Errors
@@ -26,12 +29,16 @@ pub async fn served_models(options: &Options) -> Result<Vec<String>, Fault> {
     let answer = client
         .ask(&client.endpoint().api("/models"), None)
         .await
-        .map_err(|error| fault_of(&client, &options.server, &options.model, &error))?;
+        .map_err(|error| {
+            if tolerable(&error) {
+                return server_fault(&client, format!("does not list its models ({})", error.message))
+                    .remedy(NAME_IT);
+            }
+            fault_of(&client, &options.server, &options.model, &error)
+        })?;
     let names: Vec<String> = models(&answer).into_iter().map(|model| model.id).collect();
     if names.is_empty() {
-        return Err(
-            server_fault(&client, "lists no models").remedy("name the model, for example with --model")
-        );
+        return Err(server_fault(&client, "lists no models").remedy(NAME_IT));
     }
     Ok(names)
 }

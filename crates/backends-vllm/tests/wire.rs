@@ -10,9 +10,9 @@
 mod support;
 
 use ai_energy_backends_vllm::{Api, Options, ServerCounters, ServerOptions, VllmBackend};
-use ai_energy_core::Clock;
 use ai_energy_core::backend::{Backend, Tally};
 use ai_energy_core::record::{ErrorClass, TokenCountSource};
+use ai_energy_core::{Clock, Stamp};
 use serde_json::json;
 use std::io::Write;
 use std::sync::Arc;
@@ -237,7 +237,7 @@ async fn events_of_one_read_share_a_stamp() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_at_once_do_not_mix() {
     let server = Server::start(|seen, stream| {
         let id = seen.header("x-request-id").unwrap_or_default().to_owned();
@@ -249,11 +249,15 @@ async fn many_at_once_do_not_mix() {
     for worker in 0..16 {
         let backend = Arc::clone(&backend);
         tasks.spawn(async move {
+            let (clock, mut last_end) = (Clock::start(), None::<Stamp>);
             for turn in 0..8 {
                 let id = format!("w{worker}-{turn}");
-                let generation = backend
-                    .generate(&request(&id), &Clock::start(), &Tally::default())
-                    .await;
+                let generation = backend.generate(&request(&id), &clock, &Tally::default()).await;
+                // Another request may already run on the same connection: its stamps must not show here.
+                assert!(generation.sent >= last_end && generation.first_byte >= generation.sent);
+                assert!(generation.first_token >= generation.first_byte);
+                assert!(Some(generation.end) >= generation.first_token && generation.end <= clock.now());
+                last_end = Some(generation.end);
                 assert_eq!(
                     (generation.error, generation.text),
                     (None, Some(format!("{id}!")))
