@@ -103,7 +103,7 @@ fn pick_config<'a>(names: &[&'a str], default: Option<&'a str>, asked: &Asked<'_
             let cause = format!("has no configuration `{wanted}`; it has {}", first_few(&listed));
             let near = nearest(wanted, names.iter().copied());
             let remedy = near.map_or_else(
-                || "set scenario.config to one of them".to_owned(),
+                || "set config to one of them".to_owned(),
                 |near| format!("did you mean `{near}`?"),
             );
             usage(asked.subject, cause).remedy(remedy)
