@@ -259,9 +259,8 @@ fn fault_of(client: &Client, options: &ServerOptions, model: &str, error: &Reque
         )),
         ErrorClass::FirstTokenTimeout | ErrorClass::StallTimeout | ErrorClass::TotalTimeout => fault
             .remedy("see whether the server is still loading or busy; raise the limit if it is merely slow"),
-        ErrorClass::BadRequest if !error.message.contains("backend.server.") => {
-            fault.remedy("change what the message names; backend.server.omit leaves fields out of the request")
-        }
+        ErrorClass::BadRequest if !error.message.contains("backend.server.") => fault
+            .remedy("change what the message names; backend.server.omit leaves fields out of the request"),
         ErrorClass::RateLimited => fault.remedy("wait, or ask the server's owner for a higher limit"),
         ErrorClass::Server => fault.remedy("look at the server's own log"),
         ErrorClass::Protocol | ErrorClass::Truncated => fault
