@@ -17,6 +17,12 @@ async fn parquet_as_pyarrow_writes_it() {
     assert_eq!(texts(&loaded), ["prompt 0 – ü", "prompt 3 – ü", "prompt 4 – ü"]);
     assert_eq!(loaded.info.rows, Some(300));
     assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    // The first step reads 64 rows, two of which hold nothing; the next one must go on without a gap.
+    let steps = load(&options(&parquet()), 64).await.unwrap();
+    assert_eq!(
+        (texts(&steps)[62].as_str(), texts(&steps)[63].as_str()),
+        ("prompt 64 – ü", "prompt 65 – ü")
+    );
     let all = load(&options(&parquet()), 1000).await.unwrap();
     assert_eq!(all.prompts.len(), 298);
     assert_eq!(texts(&all)[297], "prompt 299 – ü");
