@@ -128,13 +128,15 @@ fn cell(report: Report<'_>, zone: &TimeZone, column: &str) -> Option<String> {
         "country_iso_code" => carbon.country_iso_code.clone(),
         "region" => carbon.region.clone(),
         "codecarbon_version" => Some(format!("ai-energy-benchmarks {}", env!("CARGO_PKG_VERSION"))),
-        "gpu_count" => environment(report, "gpu_count").or_else(|| gpu_count(report)),
-        "gpu_model" => environment(report, "gpu_model").or_else(|| gpu_models(report)),
+        "gpu_count" => gpu_count(report).or_else(|| environment(report, "gpu_count")),
+        "gpu_model" => gpu_models(report),
         "ram_total_size" => environment(report, "ram_total_gib"),
         "tracking_mode" => Some("machine".to_owned()),
         "pue" => number(Some(carbon.pue)),
-        "os" | "python_version" | "cpu_count" | "cpu_model" | "cloud_provider" | "cloud_region"
-        | "on_cloud" => environment(report, column),
+        "os" => operating_system(report),
+        "python_version" | "cpu_count" | "cpu_model" | "cloud_provider" | "cloud_region" | "on_cloud" => {
+            environment(report, column)
+        }
         // Water, coordinates and mean utilisations are not observed.
         _ => None,
     }
@@ -190,13 +192,27 @@ fn gpu_count(report: Report<'_>) -> Option<String> {
     (count > 0).then(|| count.to_string())
 }
 
-/// For example `2 x NVIDIA H200`, as CodeCarbon writes it.
+/// For example `2 x NVIDIA H200`, as CodeCarbon writes it: the GPUs that were read, or else those the machine has.
 fn gpu_models(report: Report<'_>) -> Option<String> {
+    let read = gpus(report).into_iter().map(|gpu| gpu.device.as_str());
+    let machine = report
+        .record
+        .environment
+        .get("gpus")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let machine = machine.filter_map(|gpu| gpu.get("name").and_then(Value::as_str));
+    let names: Vec<&str> = if gpus(report).is_empty() {
+        machine.collect()
+    } else {
+        read.collect()
+    };
     let mut models: Vec<(&str, usize)> = Vec::new();
-    for gpu in gpus(report).into_iter().filter(|gpu| !gpu.device.is_empty()) {
-        match models.iter_mut().find(|(model, _)| *model == gpu.device) {
+    for name in names.into_iter().filter(|name| !name.is_empty()) {
+        match models.iter_mut().find(|(model, _)| *model == name) {
             Some((_, count)) => *count += 1,
-            None => models.push((&gpu.device, 1)),
+            None => models.push((name, 1)),
         }
     }
     let words: Vec<String> = models
@@ -204,6 +220,15 @@ fn gpu_models(report: Report<'_>) -> Option<String> {
         .map(|(model, count)| format!("{count} x {model}"))
         .collect();
     (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// For example `linux-6.12.0-x86_64`, from what is known.
+fn operating_system(report: Report<'_>) -> Option<String> {
+    let parts: Vec<String> = ["os", "kernel", "architecture"]
+        .iter()
+        .filter_map(|key| environment(report, key))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("-"))
 }
 
 /// Appends the row. A file with other columns is kept under another name first, as CodeCarbon does.

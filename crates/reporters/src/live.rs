@@ -17,6 +17,10 @@ use crate::terminal::units::{clock, significant};
 /// The span that power and token rate are taken over.
 const WINDOW: Duration = Duration::from_millis(1000);
 
+/// Columns of the bar; where there is no room for the narrowest, there is none.
+const WIDEST_BAR: usize = 30;
+const NARROWEST_BAR: usize = 5;
+
 /// What the live line shows at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LiveState {
@@ -194,11 +198,14 @@ pub fn render_progress(state: &LiveState, width: usize, unicode: bool) -> String
     );
     let text = parts.join("  ");
     let head = " measuring ";
-    let room = width.saturating_sub(width_of(head) + width_of(&text) + 2).min(30);
-    if room < 5 {
-        return fit(&format!("{head} {text}"), width, &glyphs);
+    let room = width
+        .saturating_sub(width_of(head) + width_of(&text) + 2)
+        .min(WIDEST_BAR);
+    if room >= NARROWEST_BAR {
+        format!("{head}{}  {text}", bar(state, room, &glyphs))
+    } else {
+        fit(&format!(" {text}"), width, &glyphs)
     }
-    format!("{head}{} {text}", bar(state, room, &glyphs))
 }
 
 fn bar(state: &LiveState, room: usize, glyphs: &Glyphs) -> String {

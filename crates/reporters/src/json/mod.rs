@@ -31,44 +31,38 @@ impl Reporter for Json {
         let path = place.run_dir.join(FILE_NAME);
         write_whole(
             &path,
-            &pretty(&path.display().to_string(), &report_value(report)?)?,
+            &pretty(&path.display().to_string(), &report_value(report))?,
         )?;
         Ok(vec![Written::at(&path)])
     }
 }
 
 /// The whole report as a JSON value: what the file holds and what `--format json` prints.
-///
-/// # Errors
-/// A part of the record cannot be put into JSON.
-pub fn report_value(report: Report<'_>) -> Result<Value, Fault> {
+pub fn report_value(report: Report<'_>) -> Value {
     let record = report.record;
     let mut root = Map::new();
-    root.insert("schema_version".to_owned(), json!(report.summary.schema_version));
-    root.insert("run_id".to_owned(), json!(record.plan.run_id));
-    root.insert("started_at".to_owned(), json!(record.started_at));
-    root.insert("synthetic".to_owned(), json!(record.synthetic));
-    root.insert("ending".to_owned(), value("ending", &record.ending)?);
-    root.extend(compat::sections(report));
-    root.insert("unknown".to_owned(), Value::Object(compat::reasons(report)));
-    root.insert("figures".to_owned(), value("figures", report.summary)?);
-    root.insert("warnings".to_owned(), value("warnings", &warnings(report))?);
-    root.insert("dataset".to_owned(), value("dataset", &record.dataset)?);
-    root.insert("plan".to_owned(), value("plan", &record.plan)?);
-    root.insert("checks".to_owned(), value("checks", &record.checks)?);
-    root.insert("phases".to_owned(), value("phases", &record.phases)?);
-    root.insert("channels".to_owned(), value("channels", &record.channels)?);
-    root.insert(
-        "unavailable_sources".to_owned(),
-        value("unavailable_sources", &record.unavailable_sources)?,
-    );
-    root.insert("sampler".to_owned(), value("sampler", &record.sampler)?);
-    root.insert(
-        "environment".to_owned(),
-        Value::Object(record.environment.clone()),
-    );
-    root.insert("resolved_config".to_owned(), Value::Object(report.config.clone()));
-    Ok(Value::Object(root))
+    let mut put = |key: &str, part: Value| root.insert(key.to_owned(), part);
+    put("schema_version", json!(report.summary.schema_version));
+    put("run_id", json!(record.plan.run_id));
+    put("started_at", json!(record.started_at));
+    put("synthetic", json!(record.synthetic));
+    put("ending", value(&record.ending));
+    for (name, section) in compat::sections(report) {
+        put(&name, section);
+    }
+    put("unknown", Value::Object(compat::reasons(report)));
+    put("figures", value(report.summary));
+    put("warnings", Value::Array(warnings(report)));
+    put("dataset", value(&record.dataset));
+    put("plan", value(&record.plan));
+    put("checks", value(&record.checks));
+    put("phases", value(&record.phases));
+    put("channels", value(&record.channels));
+    put("unavailable_sources", value(&record.unavailable_sources));
+    put("sampler", value(&record.sampler));
+    put("environment", Value::Object(record.environment.clone()));
+    put("resolved_config", Value::Object(report.config.clone()));
+    Value::Object(root)
 }
 
 /// The summary's warnings, then those that were seen before and during the run, in one shape.
@@ -86,20 +80,20 @@ fn warnings(report: Report<'_>) -> Vec<Value> {
     judged.chain(seen).collect()
 }
 
-pub(crate) fn value<T: Serialize>(what: &str, part: &T) -> Result<Value, Fault> {
-    serde_json::to_value(part).map_err(|error| not_json(what, &error))
+/// A part as JSON. Parts are plain data with text keys, which always can be; should one ever not, its place says why.
+fn value<T: Serialize>(part: &T) -> Value {
+    serde_json::to_value(part).unwrap_or_else(|error| json!({ "not_json": error.to_string() }))
 }
 
+/// A value as the text of a file.
 pub(crate) fn pretty(what: &str, value: &Value) -> Result<Vec<u8>, Fault> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| not_json(what, &error))?;
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| {
+        Fault::new(
+            FaultKind::Internal,
+            what,
+            format!("cannot be put into JSON: {error}"),
+        )
+    })?;
     bytes.push(b'\n');
     Ok(bytes)
-}
-
-fn not_json(what: &str, error: &serde_json::Error) -> Fault {
-    Fault::new(
-        FaultKind::Internal,
-        what,
-        format!("cannot be put into JSON: {error}"),
-    )
 }

@@ -15,6 +15,8 @@ struct Costs {
     per_request: Figure,
     per_token: Figure,
     whole: Figure,
+    /// How the energy is known; its watt-hours are known no worse.
+    provenance: Provenance,
     prose: String,
 }
 
@@ -80,6 +82,7 @@ fn costs(label: &str, per_request: Figure, per_token: Figure, joules: &Figure) -
         per_request,
         per_token,
         whole: joules.scaled(1.0 / JOULES_PER_WATT_HOUR, "Wh"),
+        provenance: joules.provenance,
         prose: origin(joules),
     }
 }
@@ -94,7 +97,7 @@ fn shared(report: Report<'_>, whole: &Figure) -> (Figure, Figure) {
         .filter(|_| summary.tokens.uncounted == 0);
     let per_token = match tokens {
         Some(tokens) => whole.per(tokens as f64, "per token"),
-        None => Figure::unavailable("per token", "not all generated tokens were counted"),
+        None => Figure::unavailable("per token", "no request has a token count"),
     };
     (per_request, per_token)
 }
@@ -122,11 +125,12 @@ fn carbon_row(report: Report<'_>) -> Costs {
         per_request,
         per_token,
         whole: carbon.emissions.clone(),
+        provenance: carbon.emissions.provenance,
         prose,
     }
 }
 
-/// For example `USA 2024, 369 g/kWh, Ember`.
+/// For example `USA 2024, 369 g/kWh, Ember`. What the total lacks stands in its own row.
 fn carbon_basis(report: Report<'_>) -> String {
     let carbon = &report.summary.carbon;
     let mut place: Vec<String> = Vec::new();
@@ -143,7 +147,6 @@ fn carbon_basis(report: Report<'_>) -> String {
         parts.push(format!("PUE {}", carbon.pue));
     }
     parts.push(carbon.intensity.source.clone());
-    parts.extend(carbon.emissions.reason.clone());
     parts.retain(|part| !part.is_empty());
     parts.join(", ")
 }
@@ -161,7 +164,7 @@ fn rows(costs: &[Costs], small: units::Family, whole: units::Family, page: &Page
             units::figure(&row.per_token, small, token_scale, glyphs),
             units::figure(&row.whole, whole, whole_scale, glyphs),
         ],
-        mark: mark(&row.whole),
+        mark: mark(row.provenance),
         prose: page.clean(&row.prose),
         style: if row.whole.value.is_some() {
             Style::Plain
@@ -172,12 +175,10 @@ fn rows(costs: &[Costs], small: units::Family, whole: units::Family, page: &Page
     costs.iter().map(row).collect()
 }
 
-/// How a figure is known. Watt-hours of a measured energy were measured, whatever the conversion calls them.
-fn mark(whole: &Figure) -> String {
-    match whole.provenance {
+fn mark(provenance: Provenance) -> String {
+    match provenance {
         Provenance::Unavailable => "not known".to_owned(),
-        Provenance::Derived if whole.unit == "Wh" => Provenance::Measured.word().to_owned(),
-        other => other.word().to_owned(),
+        known => known.word().to_owned(),
     }
 }
 
@@ -190,7 +191,7 @@ fn draw_rates(report: Report<'_>, page: &mut Page) {
         let text = units::figure(&energy.wh_per_1000_requests, WATT_HOURS, scale, &page.glyphs);
         parts.push(format!("{text} per 1000 requests"));
     }
-    if let Some(value) = energy.output_tokens_per_joule.value {
+    if let Some(value) = energy.output_tokens_per_joule.value.filter(|value| *value > 0.0) {
         let text = units::with_interval(value, energy.output_tokens_per_joule.ci95, &page.glyphs);
         parts.push(format!("{text} output tokens per joule"));
     }

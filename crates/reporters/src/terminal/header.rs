@@ -45,7 +45,7 @@ fn draw_title(report: Report<'_>, page: &mut Page) {
     let place = backend
         .endpoint
         .as_deref()
-        .map(|endpoint| format!(" at {}", page.clean(endpoint)));
+        .map(|endpoint| format!(" at {}", page.clean(host(endpoint))));
     let device = backend
         .device
         .as_deref()
@@ -90,6 +90,13 @@ fn draw_checks(report: Report<'_>, page: &mut Page) {
             "   ",
         );
     }
+}
+
+/// An endpoint without what goes without saying: plain HTTP and the API's version.
+fn host(endpoint: &str) -> &str {
+    let endpoint = endpoint.strip_prefix("http://").unwrap_or(endpoint);
+    let endpoint = endpoint.trim_end_matches('/');
+    endpoint.strip_suffix("/v1").unwrap_or(endpoint)
 }
 
 /// `prompt` or `prompts`.

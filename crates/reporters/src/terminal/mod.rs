@@ -67,8 +67,8 @@ pub fn render(report: Report<'_>, options: &TerminalOptions) -> String {
 }
 
 /// Where the run's files are and what to do next, to stand below the summary.
-pub fn render_saved(report: Report<'_>, written: &[Written], options: &TerminalOptions) -> String {
+pub fn render_saved(written: &[Written], options: &TerminalOptions) -> String {
     let mut page = options.page();
-    saved::draw(report, written, &mut page);
+    saved::draw(written, &mut page);
     page.finish()
 }

@@ -7,9 +7,13 @@ use super::energy::label;
 use super::header::plural;
 use super::page::{Page, Style};
 use super::text::fit;
+use crate::journal;
 
 /// Longest piece of a server's message that is shown; `requests.jsonl` has it whole.
 const LONGEST_MESSAGE: usize = 160;
+
+/// Warnings of the summary whose matter the banners and the failures above have said.
+const SAID_ABOVE: [&str; 3] = ["synthetic", "ended_early", "failed_requests"];
 
 /// The requests that did not succeed, by class, each class with the first message.
 pub(super) fn draw_failures(report: Report<'_>, page: &mut Page) {
@@ -40,6 +44,17 @@ pub(super) fn draw_failures(report: Report<'_>, page: &mut Page) {
         page.paragraph(
             (Style::Bad, &format!("   {} {number} ", page.glyphs.cross)),
             Style::Plain,
+            &text,
+        );
+    }
+    if counts.failed > 0 {
+        let text = format!(
+            "each one's cause and times are in {}, under `error`",
+            journal::REQUESTS_FILE_NAME
+        );
+        page.paragraph(
+            (Style::Dim, &format!("     {} ", page.glyphs.arrow)),
+            Style::Notice,
             &text,
         );
     }
@@ -87,7 +102,7 @@ pub(super) fn draw_unknown(report: Report<'_>, page: &mut Page) {
     page.line(vec![(Style::Heading, " NOT KNOWN".to_owned())]);
     for entry in unknown {
         let prefix = format!("   {} ", page.glyphs.dot);
-        let text = format!("{}: {}", entry.what, page.clean(&entry.why));
+        let text = format!("{}: {}", entry.what.join(", "), page.clean(&entry.why));
         page.paragraph((Style::Plain, &prefix), Style::Plain, &text);
         for remedy in entry.remedies {
             let prefix = format!("     {} ", page.glyphs.arrow);
@@ -98,11 +113,12 @@ pub(super) fn draw_unknown(report: Report<'_>, page: &mut Page) {
 }
 
 struct Unknown {
-    what: String,
+    what: Vec<String>,
     why: String,
     remedies: Vec<String>,
 }
 
+/// The domains without energy, those of one reason together, then what is unknown for a reason of its own.
 fn unknown(report: Report<'_>) -> Vec<Unknown> {
     let summary = report.summary;
     let mut list: Vec<Unknown> = Vec::new();
@@ -112,33 +128,51 @@ fn unknown(report: Report<'_>) -> Vec<Unknown> {
         .iter()
         .filter(|entry| entry.energy.value.is_none())
     {
-        let what = format!("{} energy", label(entry.domain));
-        list.push(Unknown {
-            what,
-            why: why(&entry.energy),
-            remedies: remedies(report, entry.domain),
-        });
+        let (what, why) = (label(entry.domain).to_owned(), why(&entry.energy));
+        let remedies = remedies(report, entry.domain);
+        match list.iter_mut().find(|known| known.why == why) {
+            Some(known) => {
+                known.what.push(what);
+                known.remedies.extend(remedies);
+                known.remedies.dedup();
+            }
+            None => list.push(Unknown {
+                what: vec![what],
+                why,
+                remedies,
+            }),
+        }
+    }
+    for known in &mut list {
+        known.what = vec![format!("{} energy", known.what.join(", "))];
+    }
+    // Without a success nothing can be shared out, and without any energy nothing can be turned into CO2e: that is
+    // said already.
+    if summary.counts.successful == 0 {
+        return list;
     }
     let mut add = |what: &str, figure: &Figure| {
-        let why = why(figure);
-        let said = list.iter().any(|known| known.why == why);
-        if figure.value.is_none() && !said {
+        if figure.value.is_none() {
             list.push(Unknown {
-                what: what.to_owned(),
-                why,
+                what: vec![what.to_owned()],
+                why: why(figure),
                 remedies: Vec::new(),
             });
         }
     };
-    add("total energy", &summary.energy.total);
-    add("energy per request", &summary.energy.per_request);
-    add("energy per output token", &summary.energy.per_output_token);
-    add("CO2e", &summary.carbon.emissions);
-    add("throughput", &summary.throughput.output_tokens_per_second);
-    if summary.latency.time_to_first_token.is_none() && summary.counts.successful > 0 {
+    if summary.energy.total.value.is_some() {
+        add("energy per output token", &summary.energy.per_output_token);
+        add("CO2e", &summary.carbon.emissions);
+    }
+    add(
+        "output tokens per second",
+        &summary.throughput.output_tokens_per_second,
+    );
+    if summary.latency.time_to_first_token.is_none() {
+        let why = "no response was streamed, so the moment of its first token could not be seen".to_owned();
         list.push(Unknown {
-            what: "time to first token".to_owned(),
-            why: "no response was streamed, so the moment of its first token could not be seen".to_owned(),
+            what: vec!["time to first token".to_owned()],
+            why,
             remedies: Vec::new(),
         });
     }
@@ -212,29 +246,23 @@ fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
     }
 }
 
-/// Warnings with their remedies: those the summary judged, those the run collected, those of the sampler.
+/// Warnings with their remedies: those the summary judged, then those the run collected.
 fn notes(report: Report<'_>, page: &Page) -> Vec<(String, String)> {
     let clean = |text: &str| page.clean(text);
+    let said_above = |id: &str| SAID_ABOVE.contains(&id);
     let judged = report
         .summary
         .warnings
         .iter()
-        .map(|warning| (clean(&warning.message), clean(&warning.remedy)));
+        .filter(|warning| !said_above(&warning.id));
+    let judged = judged.map(|warning| (clean(&warning.message), clean(&warning.remedy)));
     let seen = report
         .record
         .warnings
         .iter()
         .map(|text| (clean(text), String::new()));
-    let faults = report.record.sampler.faults.iter().map(|fault| {
-        let (channel, message) = (clean(&fault.channel), clean(&fault.message));
-        let end = if fault.gone { ", and it was given up" } else { "" };
-        (
-            format!("{channel}: {} readings failed{end}: {message}", fault.count),
-            String::new(),
-        )
-    });
     let mut notes: Vec<(String, String)> = Vec::new();
-    for note in judged.chain(seen).chain(faults) {
+    for note in judged.chain(seen) {
         if !notes.iter().any(|known| known.0 == note.0) {
             notes.push(note);
         }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use ai_energy_core::{Domain, Report, Written};
+use ai_energy_core::Written;
 
 use super::page::{Page, Style};
-use crate::{journal, json};
+use crate::json;
 
-pub(super) fn draw(report: Report<'_>, written: &[Written], page: &mut Page) {
+pub(super) fn draw(written: &[Written], page: &mut Page) {
     let mut folders: Vec<(&Path, Vec<String>)> = Vec::new();
     for file in written {
         let folder = file.path.parent().unwrap_or(Path::new(""));
@@ -43,7 +43,16 @@ pub(super) fn draw(report: Report<'_>, written: &[Written], page: &mut Page) {
             );
         }
     }
-    page.paragraph((Style::Heading, " Next   "), Style::Plain, &next_step(report));
+    if written
+        .iter()
+        .any(|file| file.path.file_name() == Some(json::FILE_NAME.as_ref()))
+    {
+        let text = format!(
+            "every figure with its interval and source is under `figures` in {}",
+            json::FILE_NAME
+        );
+        page.paragraph((Style::Heading, " Next   "), Style::Plain, &text);
+    }
 }
 
 fn with_commas(names: &[String]) -> Vec<String> {
@@ -59,31 +68,4 @@ fn with_commas(names: &[String]) -> Vec<String> {
             }
         })
         .collect()
-}
-
-/// What helps most, given what this run lacks.
-fn next_step(report: Report<'_>) -> String {
-    let counts = &report.summary.counts;
-    let gpu_known = report
-        .summary
-        .domain(Domain::Gpu)
-        .is_some_and(|gpu| gpu.energy.value.is_some());
-    let gpu_remedy = report
-        .record
-        .unavailable_sources
-        .iter()
-        .any(|source| source.domain == Domain::Gpu && !source.remedy.is_empty());
-    if counts.failed > 0 {
-        format!(
-            "each failed request with its cause is a line with `error` in {}",
-            journal::REQUESTS_FILE_NAME
-        )
-    } else if !gpu_known && gpu_remedy {
-        "follow the arrows above, and the next run will know its energy".to_owned()
-    } else {
-        format!(
-            "every figure with its interval and source is under `figures` in {}",
-            json::FILE_NAME
-        )
-    }
 }

@@ -6,7 +6,12 @@ use super::page::{Page, Span, Style};
 use super::text::{width_of, wrap};
 
 /// Least room for prose beside the figures.
-const LEAST_PROSE: usize = 24;
+const LEAST_PROSE: usize = 20;
+/// Columns between figures: this where it leaves room for prose beside them, else less.
+const WIDE_GAP: usize = 3;
+const NARROW_GAP: usize = 2;
+/// Columns before and after the mark.
+const MARK_GAP: usize = 2;
 /// Indent of labels, one more than that of headings.
 const INDENT: &str = "   ";
 
@@ -78,37 +83,48 @@ impl Table {
         let mut layout = Layout {
             label: label.max(self.heading.len() + 1),
             cells: (0..self.columns.len()).map(cell).collect(),
-            gap: 3,
+            gap: WIDE_GAP,
             mark,
             prose: None,
         };
-        if layout.figures() > width {
-            layout.gap = 2;
+        let bare = mark == 0 && self.rows.iter().all(|row| row.prose.is_empty());
+        let needed = if bare {
+            0
+        } else {
+            layout.mark_columns() + LEAST_PROSE
+        };
+        if layout.figures() + needed > width {
+            layout.gap = NARROW_GAP;
         }
-        let room = width.saturating_sub(layout.figures() + 3 + mark + 2);
-        layout.prose = (room >= LEAST_PROSE
-            || (mark == 0 && self.rows.iter().all(|row| row.prose.is_empty())))
-        .then_some(room);
+        layout.prose = (layout.figures() + needed <= width)
+            .then(|| width.saturating_sub(layout.figures() + layout.mark_columns()));
         layout
     }
 
-    /// One figure a line, for figures that do not fit side by side.
+    /// The figures of a row below its label, for figures that do not fit side by side.
     fn draw_stacked(&self, page: &mut Page) {
         page.line(vec![(Style::Heading, format!(" {}", self.heading))]);
         for row in &self.rows {
+            let about = joined(row);
+            let gap = if about.is_empty() { "" } else { ": " };
             page.paragraph(
                 (Style::Plain, INDENT),
                 row.style,
-                &format!("{} {}", row.label, joined(row)),
+                &format!("{}{gap}{about}", row.label),
             );
-            for (name, cell) in self.columns.iter().zip(&row.cells) {
-                page.paragraph((Style::Plain, "     "), row.style, &format!("{name}: {cell}"));
-            }
+            let cells = self.columns.iter().zip(&row.cells);
+            let cells: Vec<String> = cells.map(|(name, cell)| format!("{name} {cell}")).collect();
+            page.parts((Style::Plain, "     "), row.style, &cells, "   ");
         }
     }
 }
 
 impl Layout {
+    /// Columns that the mark takes.
+    fn mark_columns(&self) -> usize {
+        MARK_GAP + self.mark + MARK_GAP
+    }
+
     /// Columns that label and figures take.
     fn figures(&self) -> usize {
         self.label + self.cells.iter().map(|width| width + self.gap).sum::<usize>()
@@ -126,8 +142,8 @@ fn draw_row(row: &Row, layout: &Layout, page: &mut Page) {
     let Some(room) = layout.prose else {
         return page.line(spans);
     };
-    spans.push((Style::Dim, format!("   {}  ", pad_right(&row.mark, layout.mark))));
-    let indent = " ".repeat(layout.figures() + 3 + layout.mark + 2);
+    spans.push((Style::Dim, format!("  {}  ", pad_right(&row.mark, layout.mark))));
+    let indent = " ".repeat(layout.figures() + layout.mark_columns());
     let mut prose = wrap(&row.prose, room.max(1)).into_iter();
     spans.push((Style::Dim, prose.next().unwrap_or_default()));
     page.line(spans);

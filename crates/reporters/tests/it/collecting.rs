@@ -231,6 +231,7 @@ fn emissions_have_codecarbons_columns_and_its_multiplied_units() {
     close("duration", 74.25);
     assert_eq!(rows[0]["ram_total_size"], "125.6");
     assert_eq!(rows[0]["gpu_model"], "1 x NVIDIA H200");
+    assert_eq!(rows[0]["os"], "linux-6.12.0-x86_64");
     for unknown in [
         "water_consumed",
         "wue",

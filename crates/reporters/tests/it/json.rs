@@ -33,7 +33,7 @@ fn the_sections_of_the_python_package_keep_their_keys_whatever_is_known() {
         support::nothing_measurable(),
         support::all_failed(),
     ] {
-        let report = report_value(run.report()).unwrap();
+        let report = report_value(run.report());
         assert_eq!(
             keys(&report["config"]),
             "name backend model dataset num_samples device_ids"
@@ -47,7 +47,7 @@ fn the_sections_of_the_python_package_keep_their_keys_whatever_is_known() {
 
 #[test]
 fn a_complete_report() {
-    let mut report = report_value(support::complete().report()).unwrap();
+    let mut report = report_value(support::complete().report());
     // Written out whole elsewhere: the snapshot shows the shape that programs read first.
     for key in ["figures", "plan", "channels", "phases"] {
         assert!(report.as_object_mut().unwrap().remove(key).is_some());
@@ -58,7 +58,7 @@ fn a_complete_report() {
 
 #[test]
 fn the_gpu_alone_is_energy_wh_and_parts_sum_to_the_total() {
-    let report = report_value(support::complete().report()).unwrap();
+    let report = report_value(support::complete().report());
     let energy = |key: &str| report["energy"][key].as_f64().unwrap();
     assert!((energy("energy_wh") - 2560.0 / 3600.0).abs() < 1e-12);
     assert_eq!(energy("energy_wh"), energy("gpu_energy_wh"));
@@ -70,7 +70,7 @@ fn the_gpu_alone_is_energy_wh_and_parts_sum_to_the_total() {
 
 #[test]
 fn what_was_not_measured_is_null_and_has_its_reason() {
-    let report = report_value(support::cpu_estimate_only().report()).unwrap();
+    let report = report_value(support::cpu_estimate_only().report());
     for key in ["energy_kwh", "energy_wh", "gpu_energy_wh", "ram_energy_kwh"] {
         assert_eq!(report["energy"][key], Value::Null, "{key}");
     }
@@ -82,7 +82,7 @@ fn what_was_not_measured_is_null_and_has_its_reason() {
             .contains("libnvidia-ml")
     );
     assert_eq!(report["gpu_stats"], Value::Object(serde_json::Map::new()));
-    let failed = report_value(support::all_failed().report()).unwrap();
+    let failed = report_value(support::all_failed().report());
     assert_eq!(failed["summary"]["avg_latency_seconds"], Value::Null);
     assert_eq!(failed["summary"]["total_tokens"], Value::Null);
 }
@@ -96,7 +96,7 @@ fn the_summary_reads_back_from_the_file_as_it_was() {
     let figures: ai_energy_core::Summary = serde_json::from_value(report["figures"].clone()).unwrap();
     assert_eq!(figures, run.summary);
     assert_eq!(report["synthetic"], Value::Bool(false));
-    let synthetic = report_value(support::synthetic().report()).unwrap();
+    let synthetic = report_value(support::synthetic().report());
     assert_eq!(synthetic["synthetic"], Value::Bool(true));
 }
 

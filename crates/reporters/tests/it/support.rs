@@ -105,8 +105,8 @@ pub(crate) fn reading(channel: u16, at: u64, value: u64) -> EnergyReading {
 
 fn record() -> RunRecord {
     let environment = json!({
-        "hostname": "bench-1", "os": "Linux-6.12-x86_64", "cpu_model": "AMD EPYC 9654", "cpu_count": 16,
-        "ram_total_gib": 125.6, "gpu_model": null,
+        "hostname": "bench-1", "os": "linux", "kernel": "6.12.0", "architecture": "x86_64",
+        "cpu_model": "AMD EPYC 9654", "cpu_count": 16, "ram_total_gib": 125.6, "gpu_count": null, "gpus": [],
     });
     RunRecord {
         plan: Plan {
@@ -239,8 +239,12 @@ fn energy(domains: Vec<DomainEnergy>, requests: f64, tokens: f64, remark: Option
             .filter_map(|entry| entry.energy.ci95)
             .map(|ci95| ci95 * ci95)
             .sum();
-        let weakest = known.iter().map(|entry| entry.energy.provenance).max().unwrap();
-        let mut total = Figure::new(sum, "J", weakest, "sum of the domains").with_ci95(error.sqrt());
+        let weakest = known
+            .iter()
+            .map(|entry| entry.energy.provenance)
+            .fold(Provenance::Derived, Provenance::weaker);
+        let words: Vec<&str> = known.iter().map(|entry| entry.domain.word()).collect();
+        let mut total = Figure::new(sum, "J", weakest, words.join(" + ")).with_ci95(error.sqrt());
         total.reason = remark.map(str::to_owned);
         total
     };
@@ -374,7 +378,7 @@ pub(crate) fn cpu_estimate_only() -> Run {
         ),
         unavailable(Domain::Ram, "no memory information"),
     ];
-    let remark = Some("without GPU and RAM, which are not known");
+    let remark = Some("not included: gpu, ram");
     let mut run = Run {
         record: record(),
         summary: summary(energy(domains, 200.0, 12_742.0, remark), 200, 200),
@@ -414,10 +418,9 @@ pub(crate) fn nothing_measurable() -> Run {
 /// Twelve of 24 requests failed in two ways, one message hostile to terminals.
 pub(crate) fn failures() -> Run {
     let mut run = complete();
-    run.summary = Summary {
-        warnings: Vec::new(),
-        ..summary(run.summary.energy, 12, 24)
-    };
+    run.summary = summary(energy(run.summary.energy.domains, 12.0, 764.0, None), 12, 24);
+    run.summary.tokens.completion = Some(764);
+    run.summary.tokens.prompt = Some(511);
     run.summary.counts.failed = 12;
     run.summary.counts.errors =
         BTreeMap::from([(ErrorClass::FirstTokenTimeout, 10), (ErrorClass::Server, 2)]);
@@ -440,10 +443,9 @@ pub(crate) fn failures() -> Run {
 /// Ended by a signal after 87 of 200.
 pub(crate) fn interrupted() -> Run {
     let mut run = complete();
-    run.summary = Summary {
-        warnings: Vec::new(),
-        ..summary(run.summary.energy, 87, 95)
-    };
+    run.summary = summary(energy(run.summary.energy.domains, 87.0, 5543.0, None), 87, 95);
+    run.summary.tokens.completion = Some(5543);
+    run.summary.tokens.prompt = Some(3702);
     run.summary.counts.cancelled = 8;
     run.summary.counts.errors = BTreeMap::from([(ErrorClass::Cancelled, 8)]);
     run.record.ending = Ending::Interrupted;

@@ -91,11 +91,7 @@ fn saved() {
         path: PathBuf::from("results/all.1.csv"),
         note,
     });
-    assert_snapshot!(render_saved(
-        support::complete().report(),
-        &written,
-        &TerminalOptions::default()
-    ));
+    assert_snapshot!(render_saved(&written, &TerminalOptions::default()));
 }
 
 #[test]
