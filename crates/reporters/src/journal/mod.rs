@@ -34,6 +34,9 @@ enum Entry {
     Finish,
 }
 
+/// What the journal's thread ends with: the files, or the first thing that went wrong.
+type Outcome = Result<Vec<Written>, Fault>;
+
 /// The first line of `readings.jsonl`.
 #[derive(Serialize)]
 struct ChannelLine<'a> {
@@ -47,7 +50,7 @@ pub struct Journal {
     channels_sent: AtomicBool,
     keep_text: bool,
     failed: Arc<AtomicBool>,
-    writer: Mutex<Option<JoinHandle<Result<Vec<Written>, Fault>>>>,
+    writer: Mutex<Option<JoinHandle<Outcome>>>,
 }
 
 impl Journal {

@@ -34,6 +34,11 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
     .draw(page);
     draw_rates(report, page);
     draw_power(report, page);
+    if report.summary.energy.total.ci95.is_some() {
+        let prefix = format!("   {}        ", page.glyphs.plus_minus);
+        let text = "half of the 95 % interval; that of CO2e is the energy's alone";
+        page.paragraph((Style::Dim, &prefix), Style::Dim, text);
+    }
     if let Some(server) = &report.summary.energy.server_reported {
         let value = units::figure(server, JOULES, pick_common(JOULES, server.value), &page.glyphs);
         let prose = page.clean(&server.source);

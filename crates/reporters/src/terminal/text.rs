@@ -153,10 +153,10 @@ pub(crate) fn pack<'a>(
         }
         let mut rest = part;
         while width_of(rest) > width {
-            let space = rest
+            let mut spaces = rest
                 .char_indices()
                 .filter(|(at, letter)| *letter == ' ' && width_of(&rest[..*at]) <= width);
-            let (head, tail) = match space.last() {
+            let (head, tail) = match spaces.next_back() {
                 Some((at, _)) if at > 0 => (&rest[..at], rest[at..].trim_start()),
                 _ => split_at_width(rest, width),
             };

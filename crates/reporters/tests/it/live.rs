@@ -32,15 +32,15 @@ fn watts_are_those_of_the_last_second_of_channels_that_count() {
     let meter = LiveMeter::new(Arc::new(Tally::default()));
     meter.load_started(Stamp(0), 10);
     assert_eq!(meter.state(Stamp(0)).watts, None, "nothing is read yet");
-    // 100 W for 20 s, then 300 W for 2 s, across a wrap of the counter; the uncounted channel says 9 kW.
-    let mut joules = 999_000_000_u64 - 2_000 * 1_000_000 % 1_000_000_000;
+    // 100 W for 20 s, then 300 W for 2 s, the counter wrapping within both looks' windows; the uncounted channel says 9 kW.
+    let mut microjoules = 550_000_000_u64;
     for tenth in 0..220_u64 {
-        joules = (joules + if tenth < 200 { 10_000_000 } else { 30_000_000 }) % 1_000_000_000;
+        microjoules = (microjoules + if tenth < 200 { 10_000_000 } else { 30_000_000 }) % 1_000_000_000;
         let at = tenth * SECOND / 10;
         meter.readings(
             &channels(),
             &[
-                reading(0, at, joules),
+                reading(0, at, microjoules),
                 reading(1, at, 9_000_000_000),
                 reading(2, at, 20_000_000),
             ],

@@ -13,12 +13,11 @@ use ai_energy_core::record::{
     Chunk, Ending, ErrorClass, Generation, OutputChannel, Phase, PhaseKind, RequestError, RequestRecord,
     RunRecord, SamplerStats, TokenCount, TokenCountSource,
 };
-use ai_energy_core::summary::{
-    Carbon, Counts, Distribution, DomainEnergy, Energy, Latency, SCHEMA_VERSION, Summary, Throughput, Tokens,
-    Warning,
-};
+use ai_energy_core::summary::{Counts, Latency, Summary, Throughput, Tokens, Warning};
 use ai_energy_core::{Figure, Place, Provenance, Report};
 use serde_json::{Map, Value, json};
+
+use crate::figures::{domain, energy, summary, unavailable};
 
 /// What a report is made of, owned.
 pub(crate) struct Run {
@@ -184,148 +183,6 @@ fn check(name: &str, detail: &str) -> Check {
         name: name.to_owned(),
         outcome: CheckOutcome::Ok,
         detail: detail.to_owned(),
-    }
-}
-
-/// A distribution in seconds around its median.
-fn distribution(p50: f64, spread: f64, count: usize) -> Distribution {
-    Distribution {
-        unit: "s".to_owned(),
-        count,
-        mean: p50 * (1.0 + spread / 4.0),
-        mean_ci95: Some(p50 * spread / 10.0),
-        standard_deviation: Some(p50 * spread / 2.0),
-        min: p50 * (1.0 - spread / 4.0),
-        p50,
-        p90: p50 * (1.0 + spread * 0.9),
-        p95: p50 * (1.0 + spread),
-        p99: p50 * (1.0 + spread * 1.6),
-        p999: p50 * (1.0 + spread * 1.8),
-        max: p50 * (1.0 + spread * 2.0),
-    }
-}
-
-fn domain(domain: Domain, joules: f64, relative: f64, provenance: Provenance, source: &str) -> DomainEnergy {
-    let power = joules / 74.25;
-    DomainEnergy {
-        domain,
-        energy: Figure::new(joules, "J", provenance, source).with_ci95(joules * relative),
-        mean_power: Figure::new(power, "W", Provenance::Derived, source).with_ci95(power * relative),
-        peak_power: Figure::new(power * 1.4, "W", Provenance::Derived, source),
-    }
-}
-
-fn unavailable(domain: Domain, reason: &str) -> DomainEnergy {
-    DomainEnergy {
-        domain,
-        energy: Figure::unavailable("J", reason),
-        mean_power: Figure::unavailable("W", reason),
-        peak_power: Figure::unavailable("W", reason),
-    }
-}
-
-/// The energy section for these domains, with the arithmetic that the summary defines.
-fn energy(domains: Vec<DomainEnergy>, requests: f64, tokens: f64, remark: Option<&str>) -> Energy {
-    let known: Vec<&DomainEnergy> = domains
-        .iter()
-        .filter(|entry| entry.energy.value.is_some())
-        .collect();
-    let total = if known.is_empty() {
-        Figure::unavailable("J", "no domain is known")
-    } else {
-        let sum = known.iter().filter_map(|entry| entry.energy.value).sum();
-        let error: f64 = known
-            .iter()
-            .filter_map(|entry| entry.energy.ci95)
-            .map(|ci95| ci95 * ci95)
-            .sum();
-        let weakest = known
-            .iter()
-            .map(|entry| entry.energy.provenance)
-            .fold(Provenance::Derived, Provenance::weaker);
-        let words: Vec<&str> = known.iter().map(|entry| entry.domain.word()).collect();
-        let mut total = Figure::new(sum, "J", weakest, words.join(" + ")).with_ci95(error.sqrt());
-        total.reason = remark.map(str::to_owned);
-        total
-    };
-    let gpu = domains
-        .iter()
-        .find(|entry| entry.domain == Domain::Gpu)
-        .unwrap()
-        .energy
-        .clone();
-    let per_joule = match total.value {
-        Some(joules) => Figure::new(tokens / joules, "token/J", Provenance::Derived, ""),
-        None => Figure::unavailable("token/J", "no domain is known"),
-    };
-    Energy {
-        channels: Vec::new(),
-        gpu_per_request: gpu.per(requests, "J/request"),
-        gpu_per_output_token: gpu.per(tokens, "J/token"),
-        per_request: total.per(requests, "J/request"),
-        per_output_token: total.per(tokens, "J/token"),
-        per_token: total.per(tokens * 1.7, "J/token"),
-        output_tokens_per_joule: per_joule,
-        wh_per_1000_requests: total.per(requests * 3.6, "Wh"),
-        server_reported: None,
-        domains,
-        total,
-    }
-}
-
-fn summary(energy: Energy, successful: usize, total: usize) -> Summary {
-    let grams = 369.0 / 3_600_000.0;
-    let emissions = match energy.total.value {
-        Some(_) => energy.total.scaled(grams, "g"),
-        None => Figure::unavailable("g", "no domain is known"),
-    };
-    Summary {
-        schema_version: SCHEMA_VERSION,
-        duration: Figure::new(74.25, "s", Provenance::Measured, "monotonic clock"),
-        counts: Counts {
-            total,
-            successful,
-            ..Counts::default()
-        },
-        tokens: Tokens {
-            prompt: Some(8_511),
-            completion: Some(12_742),
-            cached_prompt: None,
-            completion_sources: BTreeMap::from([(TokenCountSource::Server, successful)]),
-            uncounted: 0,
-        },
-        latency: Latency {
-            time_to_first_token: Some(distribution(0.058, 0.8, successful)),
-            time_to_first_content: Some(distribution(0.058, 0.8, successful)),
-            inter_token: Some(distribution(0.011, 0.2, 12_542)),
-            time_per_output_token: Some(distribution(0.0112, 0.1, successful)),
-            end_to_end: Some(distribution(0.76, 0.2, successful)),
-            schedule_lag: Some(distribution(0.000_04, 3.0, successful)),
-        },
-        throughput: Throughput {
-            output_tokens_per_second: Figure::new(171.6, "token/s", Provenance::Derived, ""),
-            total_tokens_per_second: Figure::new(286.2, "token/s", Provenance::Derived, ""),
-            requests_per_second: Figure::new(2.694, "request/s", Provenance::Derived, ""),
-        },
-        energy,
-        carbon: Carbon {
-            emissions: Figure {
-                source: "Ember, by Our World in Data".to_owned(),
-                ..emissions
-            },
-            intensity: Figure::new(
-                369.0,
-                "g/kWh",
-                Provenance::Estimated,
-                "Ember, by Our World in Data",
-            ),
-            country_iso_code: Some("USA".to_owned()),
-            country_name: Some("United States".to_owned()),
-            region: None,
-            intensity_year: Some(2024),
-            pue: 1.0,
-        },
-        warnings: Vec::new(),
     }
 }
 
