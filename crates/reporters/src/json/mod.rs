@@ -1,6 +1,6 @@
 //! `benchmark_report.json`: everything a program may want to know about a run, nulls where nothing is known.
 //!
-//! The sections that the Python package wrote come first and keep their keys ([`compat`]); the summary follows under
+//! The sections that the Python package wrote come first and keep their keys (module `compat`); the summary follows under
 //! `figures` with provenance, interval and reason for each figure.
 
 mod compat;
