@@ -2,7 +2,7 @@
 //!
 //! Refuses to know defaults: a flag that is not given leaves the simulator's own.
 
-use ai_energy_simulator::{Count, Delay, FaultRule, Options};
+use ai_energy_simulator::{Count, Delay, FaultRule, Options, ReasoningField, RoleChunk, Usage};
 use clap::Args;
 
 /// Arguments of `simulate`. Delays are written like `20ms`, `uniform:10ms..50ms`, `normal:20ms,5ms`,
@@ -45,13 +45,26 @@ pub struct SimulateArgs {
     /// Thinking tokens before the answer
     #[arg(long, value_name = "COUNT", help_heading = "Tokens")]
     pub reasoning_tokens: Option<Count>,
+    /// Field that holds the thinking: reasoning or reasoning_content
+    #[arg(long, value_name = "FIELD", help_heading = "Tokens")]
+    pub reasoning_field: Option<ReasoningField>,
+    /// When the chunk that names the role comes: with_first_token, before_first_token, never
+    #[arg(long, value_name = "WHEN", help_heading = "Tokens")]
+    pub role_chunk: Option<RoleChunk>,
+    /// When token counts are said: on_request, never, always, continuous, in_finish_chunk
+    #[arg(long, value_name = "WHEN", help_heading = "Tokens")]
+    pub usage: Option<Usage>,
+    /// Most tokens of an answer where the request does not say
+    #[arg(long, value_name = "N", help_heading = "Tokens")]
+    pub default_max_tokens: Option<u32>,
     /// Longest prompt and answer together, in tokens
     #[arg(long, value_name = "N", help_heading = "Tokens")]
     pub max_model_len: Option<u32>,
     /// Most requests served at a time; the rest wait
     #[arg(long, value_name = "N", help_heading = "Load and faults")]
     pub max_concurrent: Option<u32>,
-    /// A fault and when it strikes, for example 500, stall:5, cut:5; may be given several times
+    /// A fault, for example 500, stall:5, cut:5; with @4 on every fourth request, with @10% on that share; may be
+    /// given several times
     #[arg(long = "fault", value_name = "RULE", help_heading = "Load and faults")]
     pub faults: Vec<FaultRule>,
     /// Die after that many generations: stop listening, drop every connection
@@ -82,13 +95,17 @@ impl SimulateArgs {
         set(&mut options.spin_us, &self.spin_us);
         set(&mut options.tokens_per_chunk, &self.tokens_per_chunk);
         set(&mut options.reasoning_tokens, &self.reasoning_tokens);
+        set(&mut options.reasoning_field, &self.reasoning_field);
+        set(&mut options.role_chunk, &self.role_chunk);
+        set(&mut options.usage, &self.usage);
+        set(&mut options.default_max_tokens, &self.default_max_tokens);
         set(&mut options.max_model_len, &self.max_model_len);
         set(&mut options.seed, &self.seed);
         set(&mut options.truth_capacity, &self.truth_capacity);
-        options.output_tokens = self.output_tokens.clone().or(options.output_tokens);
+        options.output_tokens = self.output_tokens.or(options.output_tokens);
         options.max_concurrent = self.max_concurrent.or(options.max_concurrent);
         options.die_after = self.die_after.or(options.die_after);
-        options.faults.extend(self.faults.iter().cloned());
+        options.faults.extend(self.faults.iter().copied());
         options
     }
 }
