@@ -12,26 +12,9 @@ use crate::{say, shell, shell_with, succeeds};
 pub fn run(root: &Path) -> Result<()> {
     shell(root, "cargo", &["fmt", "--all", "--check"])?;
     crate::test::run(root, &[])?;
-    shell(
-        root,
-        "cargo",
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--quiet",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    )?;
+    shell(root, "cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     let strict = [("RUSTDOCFLAGS", "-D warnings")];
-    shell_with(
-        root,
-        "cargo",
-        &["doc", "--workspace", "--no-deps", "--quiet"],
-        &strict,
-    )?;
+    shell_with(root, "cargo", &["doc", "--workspace", "--no-deps", "--quiet"], &strict)?;
     deny(root)
 }
 
@@ -41,9 +24,5 @@ fn deny(root: &Path) -> Result<()> {
         say("cargo-deny is not installed; installing it");
         shell(root, "cargo", &["install", "cargo-deny", "--locked", "--quiet"])?;
     }
-    shell(
-        root,
-        "cargo",
-        &["deny", "--all-features", "check", "licenses", "bans", "sources"],
-    )
+    shell(root, "cargo", &["deny", "--all-features", "check", "licenses", "bans", "sources"])
 }

@@ -14,14 +14,7 @@ pub fn run(root: &Path) -> Result<()> {
     shell_with(
         root,
         "cargo",
-        &[
-            "test",
-            "--quiet",
-            "--package",
-            "ai-energy-cli",
-            "--test",
-            "generated",
-        ],
+        &["test", "--quiet", "--package", "ai-energy-cli", "--test", "generated"],
         &write,
     )
 }

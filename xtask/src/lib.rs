@@ -18,9 +18,7 @@ use std::process::Command;
 /// The crate has been moved out of the workspace.
 pub fn workspace_root() -> Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent()
-        .map(Path::to_owned)
-        .context("xtask lies in no workspace")
+    here.parent().map(Path::to_owned).context("xtask lies in no workspace")
 }
 
 /// Prints one line for the developer. The only place in this crate that prints.
@@ -62,8 +60,5 @@ pub fn shell_with(
 
 /// `true` where `program arguments` runs and succeeds.
 pub fn succeeds(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program)
-        .args(arguments)
-        .output()
-        .is_ok_and(|output| output.status.success())
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }

@@ -14,11 +14,7 @@ fn documents_that_name_what_is_gone_are_noticed() {
     let tree = tempfile::tempdir().unwrap();
     let root = tree.path();
     fs::create_dir_all(root.join("crates/real/src")).unwrap();
-    fs::write(
-        root.join("crates/real/Cargo.toml"),
-        "[package]\nname = \"ai-energy-real\"\n",
-    )
-    .unwrap();
+    fs::write(root.join("crates/real/Cargo.toml"), "[package]\nname = \"ai-energy-real\"\n").unwrap();
     fs::write(
         root.join("README.md"),
         "`crates/real` and `ai-energy-real` are there,\n`crates/gone` and `ai-energy-gone` are not; `docs/*.md` is a pattern\n",

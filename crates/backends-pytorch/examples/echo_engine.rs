@@ -1,11 +1,7 @@
 //! An engine that computes nothing: it speaks the protocol and says words. The tests run it, and somebody who writes an
 //! engine can read it. What goes wrong is chosen by the model's name.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "an engine talks on its standard output"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an engine talks on its standard output")]
 
 use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
@@ -28,15 +24,8 @@ struct Echo {
 }
 
 fn main() {
-    let old = std::env::args()
-        .next()
-        .is_some_and(|name| name.ends_with("old_engine"));
-    let mut echo = Echo {
-        start: Instant::now(),
-        model: String::new(),
-        waiting: Vec::new(),
-        cancelled: 0,
-    };
+    let old = std::env::args().next().is_some_and(|name| name.ends_with("old_engine"));
+    let mut echo = Echo { start: Instant::now(), model: String::new(), waiting: Vec::new(), cancelled: 0 };
     say(&FromEngine::Hello {
         version: VERSION + u32::from(old),
         program: "echo 1.0".to_owned(),
@@ -66,15 +55,8 @@ impl Echo {
     /// `false` where that was the end.
     fn hear(&mut self, message: ToEngine) -> bool {
         match message {
-            ToEngine::Clock { seq } => say(&FromEngine::Clock {
-                seq,
-                t_ns: self.now(),
-            }),
-            ToEngine::Load {
-                model,
-                options,
-                batch_size,
-            } => self.load(model, &options.device, batch_size),
+            ToEngine::Clock { seq } => say(&FromEngine::Clock { seq, t_ns: self.now() }),
+            ToEngine::Load { model, options, batch_size } => self.load(model, &options.device, batch_size),
             ToEngine::Generate(generate) if generate.id == "validate" => self.answer(&generate),
             ToEngine::Generate(generate) => self.generate(*generate),
             ToEngine::Cancel { .. } => self.cancelled += 1,
@@ -99,30 +81,19 @@ impl Echo {
     fn load(&mut self, model: String, device: &str, batch_size: u32) {
         if model == "missing" {
             let message = "there is no folder `missing`".to_owned();
-            return say(&FromEngine::Error {
-                id: None,
-                kind: EngineErrorKind::Model,
-                message,
-            });
+            return say(&FromEngine::Error { id: None, kind: EngineErrorKind::Model, message });
         }
         self.model = model;
         if self.model == "blocked" {
-            let loaded = FromEngine::Loaded {
-                device: String::new(),
-                dtype: String::new(),
-                details: Map::new(),
-            };
+            let loaded =
+                FromEngine::Loaded { device: String::new(), dtype: String::new(), details: Map::new() };
             say(&loaded);
             std::thread::sleep(Duration::from_secs(30));
             return;
         }
         let mut details = Map::new();
         details.insert("batch_size".to_owned(), Value::from(batch_size));
-        say(&FromEngine::Loaded {
-            device: device.to_owned(),
-            dtype: "float32".to_owned(),
-            details,
-        });
+        say(&FromEngine::Loaded { device: device.to_owned(), dtype: "float32".to_owned(), details });
     }
 
     fn generate(&mut self, generate: Generate) {
@@ -131,11 +102,7 @@ impl Echo {
             "stall" => self.token(&generate.id, 1, "one "),
             "refuse" => {
                 let message = "the prompt is too long".to_owned();
-                say(&FromEngine::Error {
-                    id: Some(generate.id),
-                    kind: EngineErrorKind::BadRequest,
-                    message,
-                });
+                say(&FromEngine::Error { id: Some(generate.id), kind: EngineErrorKind::BadRequest, message });
             }
             "garbage" => {
                 self.token(&generate.id, 1, "one ");
@@ -178,13 +145,7 @@ impl Echo {
 
     fn token(&self, id: &str, n: u32, text: &str) {
         let (id, text) = (id.to_owned(), text.to_owned());
-        say(&FromEngine::Token {
-            id,
-            n,
-            t_ns: self.now(),
-            channel: OutputChannel::Content,
-            text,
-        });
+        say(&FromEngine::Token { id, n, t_ns: self.now(), channel: OutputChannel::Content, text });
     }
 
     fn done(&self, generate: &Generate, completion_tokens: u32) {

@@ -62,13 +62,7 @@ impl PytorchBackend {
             details,
         };
         let (ready, info) = (tokio::sync::Mutex::new(None), Mutex::new(info));
-        Ok(Self {
-            model: model.to_owned(),
-            options,
-            places: None,
-            ready,
-            info,
-        })
+        Ok(Self { model: model.to_owned(), options, places: None, ready, info })
     }
 
     /// The same backend that looks for its engine in `places` instead of this process's own.
@@ -94,9 +88,8 @@ impl PytorchBackend {
     async fn start(&self, program: &Path) -> Result<Ready, Fault> {
         let object = format!("PyTorch engine {}", program.display());
         let broken = |trouble: Trouble| {
-            Fault::new(FaultKind::Backend, object.clone(), trouble.message()).remedy(format!(
-                "see that it is {ENGINE_PROGRAM} of this release, or use backend.type: vllm"
-            ))
+            Fault::new(FaultKind::Backend, object.clone(), trouble.message())
+                .remedy(format!("see that it is {ENGINE_PROGRAM} of this release, or use backend.type: vllm"))
         };
         let wait = Duration::from_secs_f64(self.options.engine.start_timeout_seconds);
         let engine = Engine::start(program, wait).await.map_err(broken)?;
@@ -107,35 +100,21 @@ impl PytorchBackend {
         let loaded = loaded.map_err(|trouble| self.cannot_load(&trouble))?;
         let seconds = loading.elapsed().as_secs_f64();
         let checks = vec![
-            ok(
-                "engine program",
-                format!("{} ({})", engine.greeting.program, program.display()),
-            ),
-            ok(
-                "model loaded",
-                format!("{} on {} in {seconds:.1} s", loaded.dtype, loaded.device),
-            ),
+            ok("engine program", format!("{} ({})", engine.greeting.program, program.display())),
+            ok("model loaded", format!("{} on {} in {seconds:.1} s", loaded.dtype, loaded.device)),
         ];
         let mut info = self.info();
         info.device = Some(loaded.device);
         info.server = Some(engine.greeting.program.clone());
         info.synthetic = engine.greeting.synthetic;
         info.details.extend(loaded.details);
-        info.details
-            .insert("torch_dtype".to_owned(), Value::from(loaded.dtype));
-        info.details
-            .insert("load_seconds".to_owned(), Value::from(seconds));
-        info.details
-            .insert("process_id".to_owned(), Value::from(engine.greeting.process_id));
+        info.details.insert("torch_dtype".to_owned(), Value::from(loaded.dtype));
+        info.details.insert("load_seconds".to_owned(), Value::from(seconds));
+        info.details.insert("process_id".to_owned(), Value::from(engine.greeting.process_id));
         let uncertainty = u64::try_from(clock.uncertainty().as_nanos()).ok();
-        info.details
-            .insert("clock_uncertainty_ns".to_owned(), Value::from(uncertainty));
+        info.details.insert("clock_uncertainty_ns".to_owned(), Value::from(uncertainty));
         *self.known() = info;
-        Ok(Ready {
-            engine,
-            clock,
-            checks,
-        })
+        Ok(Ready { engine, clock, checks })
     }
 
     fn cannot_load(&self, trouble: &Trouble) -> Fault {
@@ -149,12 +128,7 @@ impl PytorchBackend {
             Trouble::Silent(_) => "raise backend.engine.load_timeout_seconds",
             _ => "see what the engine says; its whole log shows with -vv",
         };
-        Fault::new(
-            FaultKind::Backend,
-            format!("model {}", self.model),
-            trouble.message(),
-        )
-        .remedy(remedy)
+        Fault::new(FaultKind::Backend, format!("model {}", self.model), trouble.message()).remedy(remedy)
     }
 
     fn known(&self) -> MutexGuard<'_, BackendInfo> {
@@ -186,15 +160,10 @@ impl Backend for PytorchBackend {
             chat_template_kwargs: Map::new(),
             target_output_tokens: None,
         };
-        let request = Request {
-            id: "validate".to_owned(),
-            prompt: Arc::new(prompt),
-            params: Arc::new(params),
-        };
+        let request =
+            Request { id: "validate".to_owned(), prompt: Arc::new(prompt), params: Arc::new(params) };
         let asked = Instant::now();
-        let generation = ready
-            .generate(&request, &Clock::start(), &Tally::default(), self.silence())
-            .await;
+        let generation = ready.generate(&request, &Clock::start(), &Tally::default(), self.silence()).await;
         if let Some(error) = generation.error {
             let object = format!("model {}", self.model);
             let cause = format!("one token was asked for and failed: {}", error.message);
@@ -203,17 +172,10 @@ impl Backend for PytorchBackend {
             );
         }
         let mut checks = ready.checks.clone();
-        checks.push(ok(
-            "one token generated",
-            format!("{} ms", asked.elapsed().as_millis()),
-        ));
+        checks.push(ok("one token generated", format!("{} ms", asked.elapsed().as_millis())));
         if ready.engine.greeting.synthetic {
             let detail = "the engine says that it computes nothing".to_owned();
-            checks.push(Check {
-                name: "engine".to_owned(),
-                outcome: CheckOutcome::Warning,
-                detail,
-            });
+            checks.push(Check { name: "engine".to_owned(), outcome: CheckOutcome::Warning, detail });
         }
         Ok(checks)
     }
@@ -221,11 +183,7 @@ impl Backend for PytorchBackend {
     async fn generate(&self, request: &Request, clock: &Clock, tally: &Tally) -> Generation {
         match self.ready().await {
             Ok(ready) => ready.generate(request, clock, tally, self.silence()).await,
-            Err(fault) => failed(
-                ErrorClass::Engine,
-                format!("{}: {}", fault.object, fault.cause),
-                clock,
-            ),
+            Err(fault) => failed(ErrorClass::Engine, format!("{}: {}", fault.object, fault.cause), clock),
         }
     }
 
@@ -261,10 +219,8 @@ impl Ready {
             }
             Ok(Err(trouble)) => failed(class_of(&trouble), trouble.message(), clock),
             Err(_) => {
-                let message = format!(
-                    "the engine did not take the request within {} s",
-                    silence.as_secs_f64()
-                );
+                let message =
+                    format!("the engine did not take the request within {} s", silence.as_secs_f64());
                 failed(ErrorClass::FirstTokenTimeout, message, clock)
             }
         }
@@ -285,16 +241,8 @@ impl Ready {
                 }
                 Err(_) => {
                     let begun = receiving.begun();
-                    let class = if begun {
-                        ErrorClass::StallTimeout
-                    } else {
-                        ErrorClass::FirstTokenTimeout
-                    };
-                    let what = if begun {
-                        "no further token"
-                    } else {
-                        "no first token"
-                    };
+                    let class = if begun { ErrorClass::StallTimeout } else { ErrorClass::FirstTokenTimeout };
+                    let what = if begun { "no further token" } else { "no first token" };
                     let message = format!("{what} within {} s", silence.as_secs_f64());
                     receiving.fail(class, message, Instant::now())
                 }
@@ -344,22 +292,10 @@ fn class_of(trouble: &Trouble) -> ErrorClass {
 
 /// A generation that failed before anything was sent.
 fn failed(class: ErrorClass, message: String, clock: &Clock) -> Generation {
-    let error = Some(RequestError {
-        class,
-        message,
-        status: None,
-    });
-    Generation {
-        end: clock.now(),
-        error,
-        ..Generation::default()
-    }
+    let error = Some(RequestError { class, message, status: None });
+    Generation { end: clock.now(), error, ..Generation::default() }
 }
 
 fn ok(name: &str, detail: String) -> Check {
-    Check {
-        name: name.to_owned(),
-        outcome: CheckOutcome::Ok,
-        detail,
-    }
+    Check { name: name.to_owned(), outcome: CheckOutcome::Ok, detail }
 }

@@ -29,10 +29,7 @@ impl DeviceIds {
         let ids = inner
             .split(|c: char| c == ',' || c.is_whitespace())
             .filter(|part| !part.is_empty())
-            .map(|part| {
-                part.parse::<u32>()
-                    .map_err(|_| format!("`{part}` is no device number"))
-            })
+            .map(|part| part.parse::<u32>().map_err(|_| format!("`{part}` is no device number")))
             .collect::<Result<Vec<_>, _>>()?;
         Self::checked(ids)
     }
@@ -43,11 +40,7 @@ impl DeviceIds {
                 return Err(format!("device {id} stands twice"));
             }
         }
-        if ids.is_empty() {
-            Err("no device is named".to_owned())
-        } else {
-            Ok(Self(ids))
-        }
+        if ids.is_empty() { Err("no device is named".to_owned()) } else { Ok(Self(ids)) }
     }
 }
 
@@ -114,13 +107,7 @@ mod tests {
 
     #[test]
     fn every_form_means_the_same_and_is_written_as_a_list() {
-        for form in [
-            json!([0, 1, 2]),
-            json!("0, 1, 2"),
-            json!("0,1,2"),
-            json!("[0, 1, 2]"),
-            json!("0 1 2"),
-        ] {
+        for form in [json!([0, 1, 2]), json!("0, 1, 2"), json!("0,1,2"), json!("[0, 1, 2]"), json!("0 1 2")] {
             let ids: DeviceIds = serde_json::from_value(form.clone()).unwrap();
             assert_eq!(serde_json::to_value(&ids).unwrap(), json!([0, 1, 2]), "{form}");
         }
@@ -138,9 +125,7 @@ mod tests {
             (json!([0, 0]), "twice"),
             (json!(1.5), "a list, one integer, or a string"),
         ] {
-            let error = serde_json::from_value::<DeviceIds>(form.clone())
-                .unwrap_err()
-                .to_string();
+            let error = serde_json::from_value::<DeviceIds>(form.clone()).unwrap_err().to_string();
             assert!(error.contains(said), "{form}: {error}");
         }
     }
@@ -148,12 +133,8 @@ mod tests {
     #[test]
     fn the_schema_names_the_three_forms() {
         let schema = Value::from(schemars::schema_for!(DeviceIds));
-        let kinds: Vec<_> = schema["anyOf"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|form| form["type"].clone())
-            .collect();
+        let kinds: Vec<_> =
+            schema["anyOf"].as_array().unwrap().iter().map(|form| form["type"].clone()).collect();
         assert_eq!(kinds, [json!("array"), json!("integer"), json!("string")]);
     }
 

@@ -88,22 +88,13 @@ impl Engine {
     /// Starts the program and waits for its hello.
     pub(crate) async fn start(program: &Path, wait: Duration) -> Result<Self, Trouble> {
         let mut command = Command::new(program);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // A group of its own: Ctrl-C on the terminal is for us, who then end the engine in order.
         #[cfg(unix)]
         command.process_group(0);
-        let mut child = command
-            .spawn()
-            .map_err(|error| dead(format!("it cannot be started: {error}")))?;
+        let mut child = command.spawn().map_err(|error| dead(format!("it cannot be started: {error}")))?;
         let process_id = child.id();
-        let stdin = child
-            .stdin
-            .take()
-            .ok_or_else(|| dead("it has no standard input".to_owned()))?;
+        let stdin = child.stdin.take().ok_or_else(|| dead("it has no standard input".to_owned()))?;
         let routes = Arc::new(Routes::default());
         let control = routes.control();
         let (kill, killed) = oneshot::channel();
@@ -111,19 +102,8 @@ impl Engine {
         let (outgoing, lines) = mpsc::unbounded_channel();
         tokio::spawn(write_lines(stdin, lines));
         tokio::spawn(supervise(child, Arc::clone(&routes), killed, tell));
-        let greeting = Greeting {
-            program: String::new(),
-            synthetic: false,
-            process_id,
-        };
-        let mut engine = Self {
-            outgoing,
-            routes,
-            control: Mutex::new(control),
-            death,
-            kill,
-            greeting,
-        };
+        let greeting = Greeting { program: String::new(), synthetic: false, process_id };
+        let mut engine = Self { outgoing, routes, control: Mutex::new(control), death, kill, greeting };
         engine.greet(wait).await?;
         Ok(engine)
     }
@@ -131,11 +111,7 @@ impl Engine {
     async fn greet(&mut self, wait: Duration) -> Result<(), Trouble> {
         let first = self.next_answer(&mut *self.control.lock().await, wait).await?;
         match first.message {
-            FromEngine::Hello {
-                version: VERSION,
-                program,
-                synthetic,
-            } => {
+            FromEngine::Hello { version: VERSION, program, synthetic } => {
                 self.greeting.program = program;
                 self.greeting.synthetic = synthetic;
                 Ok(())
@@ -177,15 +153,7 @@ impl Engine {
             batch_size: options.batch_size,
         };
         match self.ask(&message, wait).await?.message {
-            FromEngine::Loaded {
-                device,
-                dtype,
-                details,
-            } => Ok(Loaded {
-                device,
-                dtype,
-                details,
-            }),
+            FromEngine::Loaded { device, dtype, details } => Ok(Loaded { device, dtype, details }),
             other => Err(unexpected(other)),
         }
     }
@@ -221,20 +189,12 @@ impl Engine {
     /// Asks the engine to end, waits for that, and kills it where it does not.
     pub(crate) async fn close(self, wait: Duration) {
         let unloaded = self.send(&ToEngine::Unload).is_ok();
-        let Self {
-            outgoing,
-            kill,
-            mut death,
-            ..
-        } = self;
+        let Self { outgoing, kill, mut death, .. } = self;
         // The end of its input says the same to an engine that does not listen.
         drop(outgoing);
         let ended = timeout(wait, death.wait_for(Option::is_some)).await.is_ok();
         if !(unloaded && ended) {
-            tracing::warn!(
-                "the engine did not end within {} s and is killed",
-                wait.as_secs_f64()
-            );
+            tracing::warn!("the engine did not end within {} s and is killed", wait.as_secs_f64());
             drop(kill);
             let _ = death.wait_for(Option::is_some).await;
         }
@@ -245,9 +205,9 @@ impl Engine {
         let mut death = self.death.clone();
         let ended = timeout(QUICK_ANSWER, death.wait_for(Option::is_some)).await;
         match ended {
-            Ok(Ok(death)) => death
-                .clone()
-                .map_or_else(|| dead("the engine has ended".to_owned()), Trouble::Dead),
+            Ok(Ok(death)) => {
+                death.clone().map_or_else(|| dead("the engine has ended".to_owned()), Trouble::Dead)
+            }
             _ => dead("the engine no longer listens".to_owned()),
         }
     }
@@ -269,20 +229,16 @@ impl Engine {
         match timeout(wait, control.recv()).await {
             Err(_) => Err(Trouble::Silent(wait)),
             Ok(None) => Err(self.end().await),
-            Ok(Some(Heard {
-                message: FromEngine::Error { kind, message, .. },
-                ..
-            })) => Err(Trouble::Said(kind, message)),
+            Ok(Some(Heard { message: FromEngine::Error { kind, message, .. }, .. })) => {
+                Err(Trouble::Said(kind, message))
+            }
             Ok(Some(heard)) => Ok(heard),
         }
     }
 
     fn send(&self, message: &ToEngine) -> Result<oneshot::Receiver<Instant>, Trouble> {
         let line = to_line(message).map_err(|error| {
-            Trouble::Said(
-                EngineErrorKind::BadRequest,
-                format!("the request cannot be written: {error}"),
-            )
+            Trouble::Said(EngineErrorKind::BadRequest, format!("the request cannot be written: {error}"))
         })?;
         let (sent, heard) = oneshot::channel();
         // Where the writer is gone, `heard` says so.
@@ -316,14 +272,9 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.routes.forget(&self.id);
         if !self.done
-            && let Ok(line) = to_line(&ToEngine::Cancel {
-                id: std::mem::take(&mut self.id),
-            })
+            && let Ok(line) = to_line(&ToEngine::Cancel { id: std::mem::take(&mut self.id) })
         {
-            let _ = self.outgoing.send(Outgoing {
-                line,
-                sent: oneshot::channel().0,
-            });
+            let _ = self.outgoing.send(Outgoing { line, sent: oneshot::channel().0 });
         }
     }
 }
@@ -339,16 +290,9 @@ async fn write_lines(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<O
 }
 
 fn dead(message: String) -> Trouble {
-    Trouble::Dead(Death {
-        class: ErrorClass::Engine,
-        message,
-    })
+    Trouble::Dead(Death { class: ErrorClass::Engine, message })
 }
 
 fn unexpected(message: FromEngine) -> Trouble {
-    Trouble::Unexpected(
-        to_line(&message)
-            .map(|line| line.trim().to_owned())
-            .unwrap_or_default(),
-    )
+    Trouble::Unexpected(to_line(&message).map(|line| line.trim().to_owned()).unwrap_or_default())
 }

@@ -28,22 +28,15 @@ impl Places {
     /// The places that an environment names; `lookup` gives a variable's value.
     pub fn new(lookup: impl Fn(&str) -> Option<OsString>, running: Option<&Path>) -> Self {
         Self {
-            named: lookup(ENGINE_ENV)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from),
+            named: lookup(ENGINE_ENV).filter(|value| !value.is_empty()).map(PathBuf::from),
             beside: running.and_then(Path::parent).map(Path::to_owned),
-            path: lookup("PATH")
-                .map(|value| std::env::split_paths(&value).collect())
-                .unwrap_or_default(),
+            path: lookup("PATH").map(|value| std::env::split_paths(&value).collect()).unwrap_or_default(),
         }
     }
 
     /// The places of this process.
     pub fn of_this_process() -> Self {
-        Self::new(
-            |name| std::env::var_os(name),
-            std::env::current_exe().ok().as_deref(),
-        )
+        Self::new(|name| std::env::var_os(name), std::env::current_exe().ok().as_deref())
     }
 }
 
@@ -79,8 +72,7 @@ pub fn locate(configured: Option<&Path>, places: &Places) -> Result<PathBuf, Fau
 #[cfg(unix)]
 fn runnable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]
@@ -112,11 +104,8 @@ mod tests {
         let beside = program(&at("b"), ENGINE_PROGRAM, 0o755);
         let on_path = program(&at("p2"), ENGINE_PROGRAM, 0o755);
         program(&at("p1"), ENGINE_PROGRAM, 0o644);
-        let mut places = Places {
-            named: Some(named.clone()),
-            beside: Some(at("b")),
-            path: vec![at("p1"), at("p2")],
-        };
+        let mut places =
+            Places { named: Some(named.clone()), beside: Some(at("b")), path: vec![at("p1"), at("p2")] };
         assert_eq!(locate(Some(&configured), &places), Ok(configured));
         assert_eq!(locate(None, &places), Ok(named));
         places.named = None;
@@ -129,11 +118,8 @@ mod tests {
     fn a_named_program_that_is_not_there_is_an_error_and_no_reason_to_take_another() {
         let root = tempfile::tempdir().unwrap();
         program(root.path(), ENGINE_PROGRAM, 0o755);
-        let places = Places {
-            named: Some("/nowhere/x".into()),
-            beside: Some(root.path().into()),
-            path: vec![],
-        };
+        let places =
+            Places { named: Some("/nowhere/x".into()), beside: Some(root.path().into()), path: vec![] };
         let fault = locate(None, &places).unwrap_err();
         assert_eq!(fault.object, ENGINE_ENV);
         assert!(fault.cause.contains("/nowhere/x"), "{fault}");

@@ -18,21 +18,13 @@ impl ClockMap {
     /// The map from one exchange: asked at `asked`, answered with `engine_ns`, read at `read`.
     pub fn from_exchange(asked: Instant, engine_ns: u64, read: Instant) -> Self {
         let half = read.saturating_duration_since(asked) / 2;
-        Self {
-            anchor: asked + half,
-            engine_ns,
-            uncertainty: half,
-        }
+        Self { anchor: asked + half, engine_ns, uncertainty: half }
     }
 
     /// The better of two maps: the one from the quicker exchange.
     #[must_use]
     pub fn better(self, other: Self) -> Self {
-        if other.uncertainty < self.uncertainty {
-            other
-        } else {
-            self
-        }
+        if other.uncertainty < self.uncertainty { other } else { self }
     }
 
     /// Most that a mapped instant can be wrong by.
@@ -44,11 +36,9 @@ impl ClockMap {
     /// request was sent, nor after it was read.
     pub fn instant(&self, engine_ns: u64, earliest: Instant, latest: Instant) -> Instant {
         let mapped = if engine_ns >= self.engine_ns {
-            self.anchor
-                .checked_add(Duration::from_nanos(engine_ns - self.engine_ns))
+            self.anchor.checked_add(Duration::from_nanos(engine_ns - self.engine_ns))
         } else {
-            self.anchor
-                .checked_sub(Duration::from_nanos(self.engine_ns - engine_ns))
+            self.anchor.checked_sub(Duration::from_nanos(self.engine_ns - engine_ns))
         };
         mapped.unwrap_or(latest).min(latest).max(earliest)
     }

@@ -165,11 +165,7 @@ impl Options {
             && !(share > 0.0 && share <= 1.0)
         {
             let cause = format!("{share} is no share of the memory");
-            return wrong(
-                "gpu_memory_utilization",
-                &cause,
-                "use a number above 0 and at most 1",
-            );
+            return wrong("gpu_memory_utilization", &cause, "use a number above 0 and at most 1");
         }
         self.engine.check()
     }
@@ -185,10 +181,8 @@ impl EngineOptions {
         ] {
             if seconds <= 0.0 || Duration::try_from_secs_f64(seconds).is_err() {
                 let object = format!("backend.engine.{key}");
-                return Err(
-                    Fault::new(FaultKind::Usage, object, format!("{seconds} is no time to wait"))
-                        .remedy("use a number of seconds above 0"),
-                );
+                return Err(Fault::new(FaultKind::Usage, object, format!("{seconds} is no time to wait"))
+                    .remedy("use a number of seconds above 0"));
             }
         }
         Ok(())
@@ -235,10 +229,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(read.device_ids, DeviceIds(vec![0, 1, 2]));
-        assert_eq!(
-            (read.torch_dtype, read.device_map),
-            (TorchDtype::Bfloat16, DeviceMap::BalancedLow0)
-        );
+        assert_eq!((read.torch_dtype, read.device_map), (TorchDtype::Bfloat16, DeviceMap::BalancedLow0));
         assert!(options(json!({"torch_dtype": "float8"})).is_err());
         assert!(options(json!({"devce": "cpu"})).is_err());
     }
@@ -250,18 +241,9 @@ mod tests {
             (json!({"device": "gpu"}), "backend.device"),
             (json!({"device": "cuda:x"}), "backend.device"),
             (json!({"task": "image"}), "backend.task"),
-            (
-                json!({"load_in_8bit": true, "load_in_4bit": true}),
-                "backend.load_in_4bit",
-            ),
-            (
-                json!({"gpu_memory_utilization": 1.5}),
-                "backend.gpu_memory_utilization",
-            ),
-            (
-                json!({"engine": {"silence_timeout_seconds": 0}}),
-                "backend.engine.silence_timeout_seconds",
-            ),
+            (json!({"load_in_8bit": true, "load_in_4bit": true}), "backend.load_in_4bit"),
+            (json!({"gpu_memory_utilization": 1.5}), "backend.gpu_memory_utilization"),
+            (json!({"engine": {"silence_timeout_seconds": 0}}), "backend.engine.silence_timeout_seconds"),
         ] {
             let fault = options(value).unwrap().check().unwrap_err();
             assert_eq!(fault.object, key);

@@ -219,11 +219,7 @@ mod tests {
 
     #[test]
     fn the_lines_on_the_wire_are_what_the_protocol_says() {
-        let load = ToEngine::Load {
-            model: "m".into(),
-            options: Box::default(),
-            batch_size: 2,
-        };
+        let load = ToEngine::Load { model: "m".into(), options: Box::default(), batch_size: 2 };
         let wire: Value = serde_json::from_str(&to_line(&load).unwrap()).unwrap();
         assert_eq!((&wire["type"], &wire["batch_size"]), (&json!("load"), &json!(2)));
         assert_eq!(wire["options"]["device_ids"], json!([0]));

@@ -26,45 +26,17 @@ pub(crate) struct Receiving<'a> {
 impl<'a> Receiving<'a> {
     /// A generation whose line went out at `sent`.
     pub(crate) fn new(clock: &'a Clock, tally: &'a Tally, map: ClockMap, sent: Instant) -> Self {
-        let generation = Generation {
-            sent: Some(clock.at(sent)),
-            ..Generation::default()
-        };
-        Self {
-            clock,
-            tally,
-            map,
-            sent,
-            tokens: 0,
-            text: String::new(),
-            generation,
-        }
+        let generation = Generation { sent: Some(clock.at(sent)), ..Generation::default() };
+        Self { clock, tally, map, sent, tokens: 0, text: String::new(), generation }
     }
 
     /// Takes a message in; `true` where it was the last.
     pub(crate) fn hear(&mut self, heard: Heard) -> bool {
         self.generation.bytes_received += heard.bytes;
         match heard.message {
-            FromEngine::Token {
-                n,
-                t_ns,
-                channel,
-                text,
-                ..
-            } => self.token(n, t_ns, heard.at, channel, &text),
-            FromEngine::Done {
-                t_ns,
-                prompt_tokens,
-                completion_tokens,
-                finish_reason,
-                ..
-            } => {
-                let counted = |tokens| {
-                    Some(TokenCount {
-                        tokens,
-                        source: TokenCountSource::Server,
-                    })
-                };
+            FromEngine::Token { n, t_ns, channel, text, .. } => self.token(n, t_ns, heard.at, channel, &text),
+            FromEngine::Done { t_ns, prompt_tokens, completion_tokens, finish_reason, .. } => {
+                let counted = |tokens| Some(TokenCount { tokens, source: TokenCountSource::Server });
                 self.generation.prompt_tokens = counted(prompt_tokens);
                 self.generation.completion_tokens = counted(completion_tokens);
                 self.generation.finish_reason = Some(match finish_reason.as_str() {
@@ -90,11 +62,7 @@ impl<'a> Receiving<'a> {
 
     /// Ends the generation with an error; what was seen so far stays.
     pub(crate) fn fail(&mut self, class: ErrorClass, message: String, at: Instant) -> bool {
-        self.generation.error = Some(RequestError {
-            class,
-            message,
-            status: None,
-        });
+        self.generation.error = Some(RequestError { class, message, status: None });
         self.generation.end = self.clock.at(at);
         true
     }
@@ -112,10 +80,7 @@ impl<'a> Receiving<'a> {
 
     fn token(&mut self, n: u32, t_ns: u64, read: Instant, channel: OutputChannel, text: &str) -> bool {
         if n <= self.tokens {
-            let message = format!(
-                "the engine counted {n} tokens after it had counted {}",
-                self.tokens
-            );
+            let message = format!("the engine counted {n} tokens after it had counted {}", self.tokens);
             return self.fail(ErrorClass::Protocol, message, read);
         }
         let new = n - self.tokens;
@@ -131,11 +96,7 @@ impl<'a> Receiving<'a> {
         if channel == OutputChannel::Reasoning {
             *generation.reasoning_tokens.get_or_insert(0) += new;
         }
-        generation.chunks.push(Chunk {
-            at,
-            channel,
-            tokens: Some(new),
-        });
+        generation.chunks.push(Chunk { at, channel, tokens: Some(new) });
         false
     }
 
@@ -168,11 +129,7 @@ mod tests {
 
     impl Run {
         fn new() -> Self {
-            Self {
-                clock: Clock::start(),
-                tally: Tally::default(),
-                start: Instant::now(),
-            }
+            Self { clock: Clock::start(), tally: Tally::default(), start: Instant::now() }
         }
 
         /// The engine's clock is 1 s ahead of `start`; every line is read 1 s after it.
@@ -182,11 +139,7 @@ mod tests {
             let read = self.start + Duration::from_secs(1);
             let mut last = false;
             for message in messages {
-                last = receiving.hear(Heard {
-                    message,
-                    at: read,
-                    bytes: 10,
-                });
+                last = receiving.hear(Heard { message, at: read, bytes: 10 });
             }
             (last, receiving.finish())
         }
@@ -194,13 +147,7 @@ mod tests {
 
     fn token(n: u32, ms: u64, channel: OutputChannel) -> FromEngine {
         let t_ns = 1_000_000_000 + ms * 1_000_000;
-        FromEngine::Token {
-            id: "a".into(),
-            n,
-            t_ns,
-            channel,
-            text: format!("{n} "),
-        }
+        FromEngine::Token { id: "a".into(), n, t_ns, channel, text: format!("{n} ") }
     }
 
     fn done(ms: u64, completion_tokens: u32) -> FromEngine {
@@ -217,11 +164,7 @@ mod tests {
     #[test]
     fn stamps_are_the_engines_and_counts_are_by_difference() {
         let run = Run::new();
-        let messages = vec![
-            token(1, 10, OutputChannel::Reasoning),
-            token(4, 20, CONTENT),
-            done(30, 4),
-        ];
+        let messages = vec![token(1, 10, OutputChannel::Reasoning), token(4, 20, CONTENT), done(30, 4)];
         let (last, generation) = run.hear(messages);
         assert!(last);
         let at = |ms| run.clock.at(run.start + Duration::from_millis(ms));
@@ -231,10 +174,7 @@ mod tests {
         assert_eq!(generation.reasoning_tokens, Some(1));
         let tokens: Vec<_> = generation.chunks.iter().map(|chunk| chunk.tokens).collect();
         assert_eq!(tokens, [Some(1), Some(3)]);
-        assert_eq!(
-            (run.tally.tokens(), generation.text.as_deref()),
-            (4, Some("1 4 "))
-        );
+        assert_eq!((run.tally.tokens(), generation.text.as_deref()), (4, Some("1 4 ")));
         assert_eq!(generation.completion_tokens.map(|count| count.tokens), Some(4));
         assert_eq!((generation.error, generation.bytes_received), (None, 30));
     }
@@ -243,10 +183,9 @@ mod tests {
     fn counts_that_contradict_each_other_are_an_error() {
         let backwards = vec![token(2, 1, CONTENT), token(2, 2, CONTENT)];
         let lost = vec![token(1, 1, CONTENT), done(2, 2)];
-        for (messages, said) in [
-            (backwards, "2 tokens after it had counted 2"),
-            (lost, "counts 2 tokens and told of 1"),
-        ] {
+        for (messages, said) in
+            [(backwards, "2 tokens after it had counted 2"), (lost, "counts 2 tokens and told of 1")]
+        {
             let error = Run::new().hear(messages).1.error.unwrap();
             assert_eq!(error.class, ErrorClass::Protocol);
             assert!(error.message.contains(said), "{}", error.message);

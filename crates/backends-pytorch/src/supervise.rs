@@ -88,10 +88,7 @@ impl Routes {
     }
 
     fn close(&self) {
-        *self.senders() = Senders {
-            closed: true,
-            ..Senders::default()
-        };
+        *self.senders() = Senders { closed: true, ..Senders::default() };
     }
 
     fn senders(&self) -> MutexGuard<'_, Senders> {
@@ -129,11 +126,7 @@ pub(crate) async fn supervise(
     };
     let status = end(&mut child, &ending).await;
     let message = describe(&ending, status, &last_words(log).await);
-    let class = if matches!(ending, Ending::Garbage(_)) {
-        ErrorClass::Protocol
-    } else {
-        ErrorClass::Engine
-    };
+    let class = if matches!(ending, Ending::Garbage(_)) { ErrorClass::Protocol } else { ErrorClass::Engine };
     tracing::debug!(%message, "the engine has ended");
     death.send_replace(Some(Death { class, message }));
     routes.close();
@@ -144,10 +137,7 @@ async fn read_lines(stdout: impl AsyncRead + Unpin, routes: &Routes) -> Ending {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = (&mut reader)
-            .take(LONGEST_LINE)
-            .read_until(b'\n', &mut line)
-            .await;
+        let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await;
         let at = Instant::now();
         let bytes = match read {
             Ok(0) => return Ending::Output,
@@ -186,11 +176,7 @@ async fn keep_log(stderr: impl AsyncRead + Unpin) -> VecDeque<String> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        match (&mut reader)
-            .take(LONGEST_LINE)
-            .read_until(b'\n', &mut line)
-            .await
-        {
+        match (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return kept,
             Ok(_) => {}
         }
@@ -228,11 +214,7 @@ fn describe(ending: &Ending, status: Option<ExitStatus>, log: &str) -> String {
         (Ending::Output, None) => " (and had to be killed)".to_owned(),
         _ => String::new(),
     };
-    if log.is_empty() {
-        format!("{what}{status}")
-    } else {
-        format!("{what}{status}; its log ends: {log}")
-    }
+    if log.is_empty() { format!("{what}{status}") } else { format!("{what}{status}; its log ends: {log}") }
 }
 
 /// A line without its end, cut to a length that a message can bear.

@@ -27,23 +27,12 @@ fn engine() -> &'static Path {
         if !engine.exists() {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let built = Command::new(cargo)
-                .args([
-                    "build",
-                    "--quiet",
-                    "--package",
-                    env!("CARGO_PKG_NAME"),
-                    "--example",
-                    "echo_engine",
-                ])
+                .args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME"), "--example", "echo_engine"])
                 .arg("--target-dir")
                 .arg(profile.parent().unwrap())
                 .status()
                 .unwrap();
-            assert!(
-                built.success() && engine.exists(),
-                "cannot build {}",
-                engine.display()
-            );
+            assert!(built.success() && engine.exists(), "cannot build {}", engine.display());
         }
         engine
     })
@@ -56,12 +45,7 @@ fn options(silence: f64) -> Options {
         close_timeout_seconds: 0.5,
         ..EngineOptions::default()
     };
-    Options {
-        device: "cpu".to_owned(),
-        engine,
-        batch_size: 3,
-        ..Options::default()
-    }
+    Options { device: "cpu".to_owned(), engine, batch_size: 3, ..Options::default() }
 }
 
 fn backend(model: &str) -> PytorchBackend {
@@ -76,21 +60,12 @@ fn request(id: &str, tokens: Option<u32>) -> Request {
         chat_template_kwargs: Map::new(),
         target_output_tokens: tokens,
     };
-    let params = GenerationParams {
-        max_new_tokens: Some(5),
-        ..GenerationParams::default()
-    };
-    Request {
-        id: id.to_owned(),
-        prompt: Arc::new(prompt),
-        params: Arc::new(params),
-    }
+    let params = GenerationParams { max_new_tokens: Some(5), ..GenerationParams::default() };
+    Request { id: id.to_owned(), prompt: Arc::new(prompt), params: Arc::new(params) }
 }
 
 async fn generate(backend: &PytorchBackend, id: &str) -> Generation {
-    backend
-        .generate(&request(id, None), &Clock::start(), &Tally::default())
-        .await
+    backend.generate(&request(id, None), &Clock::start(), &Tally::default()).await
 }
 
 fn class(generation: &Generation) -> Option<ErrorClass> {
@@ -106,10 +81,7 @@ fn process_is_there(backend: &PytorchBackend) -> bool {
 async fn a_generation_is_recorded_on_the_runs_clock() {
     let backend = backend("echo");
     let checks = backend.validate().await.unwrap();
-    assert!(
-        checks.iter().any(|check| check.name == "one token generated"),
-        "{checks:?}"
-    );
+    assert!(checks.iter().any(|check| check.name == "one token generated"), "{checks:?}");
     let (clock, tally) = (Clock::start(), Tally::default());
     let before = clock.now();
     let generation = backend.generate(&request("a", None), &clock, &tally).await;
@@ -135,15 +107,9 @@ async fn info_tells_what_the_engine_says_and_that_it_is_no_real_one() {
     assert_eq!((backend.info().server, backend.info().synthetic), (None, false));
     backend.validate().await.unwrap();
     let info = backend.info();
-    assert_eq!(
-        (info.server.as_deref(), info.device.as_deref()),
-        (Some("echo 1.0"), Some("cpu"))
-    );
+    assert_eq!((info.server.as_deref(), info.device.as_deref()), (Some("echo 1.0"), Some("cpu")));
     assert!(info.synthetic);
-    assert_eq!(
-        (&info.details["torch_dtype"], &info.details["batch_size"]),
-        (&json!("float32"), &json!(3))
-    );
+    assert_eq!((&info.details["torch_dtype"], &info.details["batch_size"]), (&json!("float32"), &json!(3)));
     assert!(info.details["clock_uncertainty_ns"].as_u64().is_some());
     assert!(process_is_there(&backend));
     backend.close().await;
@@ -153,9 +119,7 @@ async fn info_tells_what_the_engine_says_and_that_it_is_no_real_one() {
 #[tokio::test]
 async fn a_prompt_that_says_how_many_tokens_it_wants_gets_them() {
     let backend = backend("echo");
-    let generation = backend
-        .generate(&request("a", Some(9)), &Clock::start(), &Tally::default())
-        .await;
+    let generation = backend.generate(&request("a", Some(9)), &Clock::start(), &Tally::default()).await;
     assert_eq!(generation.chunks.len(), 9);
     backend.close().await;
 }
@@ -164,10 +128,7 @@ async fn a_prompt_that_says_how_many_tokens_it_wants_gets_them() {
 async fn two_generations_run_side_by_side_and_hear_their_own_tokens() {
     let backend = backend("pair");
     let (one, other) = tokio::join!(generate(&backend, "one"), generate(&backend, "other"));
-    assert_eq!(
-        (one.text.as_deref(), other.text.as_deref()),
-        (Some("one"), Some("other"))
-    );
+    assert_eq!((one.text.as_deref(), other.text.as_deref()), (Some("one"), Some("other")));
     assert_eq!((class(&one), class(&other)), (None, None));
     backend.close().await;
 }
@@ -184,10 +145,7 @@ async fn a_crash_keeps_what_was_seen_and_tells_status_and_log() {
         "{}",
         error.message
     );
-    assert_eq!(
-        (generation.chunks.len(), generation.text.as_deref()),
-        (2, Some("one two "))
-    );
+    assert_eq!((generation.chunks.len(), generation.text.as_deref()), (2, Some("one two ")));
     assert!(generation.sent.is_some() && generation.first_token.is_some());
 
     // It is not started again: the next one fails at once with the same cause.
@@ -202,28 +160,19 @@ async fn garbage_on_the_line_ends_the_engine_and_is_quoted() {
     let backend = backend("garbage");
     let error = generate(&backend, "a").await.error.unwrap();
     assert_eq!(error.class, ErrorClass::Protocol);
-    assert!(
-        error.message.contains("`Loading weights: 100%`"),
-        "{}",
-        error.message
-    );
+    assert!(error.message.contains("`Loading weights: 100%`"), "{}", error.message);
     assert!(!process_is_there(&backend));
     backend.close().await;
 }
 
 #[tokio::test]
 async fn silence_is_told_apart_before_and_after_the_first_token() {
-    for (model, wanted, tokens) in [
-        ("silent", ErrorClass::FirstTokenTimeout, 0),
-        ("stall", ErrorClass::StallTimeout, 1),
-    ] {
+    for (model, wanted, tokens) in
+        [("silent", ErrorClass::FirstTokenTimeout, 0), ("stall", ErrorClass::StallTimeout, 1)]
+    {
         let backend = PytorchBackend::new(model, options(0.3)).unwrap();
         let generation = generate(&backend, "a").await;
-        assert_eq!(
-            (class(&generation), generation.chunks.len()),
-            (Some(wanted), tokens),
-            "{model}"
-        );
+        assert_eq!((class(&generation), generation.chunks.len()), (Some(wanted), tokens), "{model}");
         // What was given up was cancelled; the engine counts that.
         backend.close().await;
         assert_eq!(backend.info().details["cancelled"], json!(1), "{model}");
@@ -236,13 +185,8 @@ async fn an_engine_that_reads_no_more_does_not_hold_a_long_prompt_for_ever() {
     let mut request = request("a", None);
     // More than any pipe holds.
     Arc::get_mut(&mut request.prompt).unwrap().content = PromptContent::Text("word ".repeat(1 << 20));
-    let generation = backend
-        .generate(&request, &Clock::start(), &Tally::default())
-        .await;
-    assert_eq!(
-        (class(&generation), generation.sent),
-        (Some(ErrorClass::FirstTokenTimeout), None)
-    );
+    let generation = backend.generate(&request, &Clock::start(), &Tally::default()).await;
+    assert_eq!((class(&generation), generation.sent), (Some(ErrorClass::FirstTokenTimeout), None));
     backend.close().await;
     assert!(!process_is_there(&backend));
 }
@@ -255,11 +199,7 @@ async fn a_dropped_generation_is_cancelled_in_the_engine_and_the_next_one_works(
         let (clock, tally, request) = (Clock::start(), Tally::default(), request("a", None));
         let mut running = backend.generate(&request, &clock, &tally);
         while tally.tokens() == 0 {
-            assert!(
-                tokio::time::timeout(Duration::from_millis(5), &mut running)
-                    .await
-                    .is_err()
-            );
+            assert!(tokio::time::timeout(Duration::from_millis(5), &mut running).await.is_err());
         }
     }
     backend.validate().await.unwrap();
@@ -271,10 +211,7 @@ async fn a_dropped_generation_is_cancelled_in_the_engine_and_the_next_one_works(
 async fn a_refused_request_is_no_engine_failure() {
     let backend = backend("refuse");
     let error = generate(&backend, "a").await.error.unwrap();
-    assert_eq!(
-        (error.class, error.message.as_str()),
-        (ErrorClass::BadRequest, "the prompt is too long")
-    );
+    assert_eq!((error.class, error.message.as_str()), (ErrorClass::BadRequest, "the prompt is too long"));
     assert!(backend.validate().await.is_ok());
     backend.close().await;
 }
@@ -299,19 +236,13 @@ async fn dropping_the_backend_ends_the_engine() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(
-        tokio::time::timeout(Duration::from_secs(20), gone).await.is_ok(),
-        "process {id} is still there"
-    );
+    assert!(tokio::time::timeout(Duration::from_secs(20), gone).await.is_ok(), "process {id} is still there");
 }
 
 #[tokio::test]
 async fn a_model_that_cannot_be_loaded_is_named() {
     let fault = backend("missing").validate().await.unwrap_err();
-    assert_eq!(
-        (fault.kind, fault.object.as_str()),
-        (FaultKind::Backend, "model missing")
-    );
+    assert_eq!((fault.kind, fault.object.as_str()), (FaultKind::Backend, "model missing"));
     assert!(fault.cause.contains("there is no folder"), "{fault}");
 }
 
@@ -320,17 +251,12 @@ async fn what_is_no_engine_or_an_engine_of_another_time_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let old = folder.path().join("old_engine");
     std::os::unix::fs::symlink(engine(), &old).unwrap();
-    for (program, said) in [
-        (old.as_path(), "version 2"),
-        (Path::new("/bin/true"), "ended by itself (exit status: 0)"),
-    ] {
+    for (program, said) in
+        [(old.as_path(), "version 2"), (Path::new("/bin/true"), "ended by itself (exit status: 0)")]
+    {
         let mut options = options(30.0);
         options.engine.program = Some(program.to_owned());
-        let fault = PytorchBackend::new("echo", options)
-            .unwrap()
-            .validate()
-            .await
-            .unwrap_err();
+        let fault = PytorchBackend::new("echo", options).unwrap().validate().await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Backend);
         assert!(
             fault.object.contains(&program.display().to_string()) && fault.cause.contains(said),
@@ -341,18 +267,10 @@ async fn what_is_no_engine_or_an_engine_of_another_time_is_refused() {
 
 #[tokio::test]
 async fn without_an_engine_validation_and_generation_say_so() {
-    let options = Options {
-        engine: EngineOptions::default(),
-        ..options(30.0)
-    };
-    let backend = PytorchBackend::new("echo", options)
-        .unwrap()
-        .with_places(Places::default());
+    let options = Options { engine: EngineOptions::default(), ..options(30.0) };
+    let backend = PytorchBackend::new("echo", options).unwrap().with_places(Places::default());
     let fault = backend.validate().await.unwrap_err();
-    assert!(
-        fault.cause.contains("not installed") && fault.remedy.contains("vllm"),
-        "{fault}"
-    );
+    assert!(fault.cause.contains("not installed") && fault.remedy.contains("vllm"), "{fault}");
     assert_eq!(class(&generate(&backend, "a").await), Some(ErrorClass::Engine));
     backend.close().await;
 }
@@ -361,13 +279,7 @@ async fn without_an_engine_validation_and_generation_say_so() {
 fn a_backend_of_no_model_or_of_senseless_options_is_refused_before_anything_starts() {
     let refused = |model: &str, options: Options| PytorchBackend::new(model, options).err().unwrap().object;
     assert_eq!(refused(" ", options(1.0)), "backend.model");
-    assert_eq!(
-        refused("m", options(0.0)),
-        "backend.engine.silence_timeout_seconds"
-    );
+    assert_eq!(refused("m", options(0.0)), "backend.engine.silence_timeout_seconds");
     let schema = Value::from(schemars::schema_for!(Options));
-    assert!(
-        schema["properties"].get("batch_size").is_none(),
-        "the scenario's batch size has a second key"
-    );
+    assert!(schema["properties"].get("batch_size").is_none(), "the scenario's batch size has a second key");
 }

@@ -38,10 +38,7 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn new(status: u16) -> Self {
-        Self {
-            status: Some(status),
-            ..Self::default()
-        }
+        Self { status: Some(status), ..Self::default() }
     }
 
     /// Takes the data of one event of a stream, read at `at`.
@@ -74,9 +71,7 @@ impl Account {
         self.take_header(&event);
         let mut any = false;
         for choice in event.choices.iter() {
-            any |= self
-                .take_choice(choice, choice.message.as_ref().or(choice.delta.as_ref()))
-                .is_some();
+            any |= self.take_choice(choice, choice.message.as_ref().or(choice.delta.as_ref())).is_some();
         }
         let tokens = self.usage.and_then(|usage| usage.completion_tokens);
         tally.add_tokens(u64::from(tokens.unwrap_or(u32::from(any))));
@@ -116,21 +111,11 @@ impl Account {
             .filter(|code| (400..600).contains(code));
         let class = code.map_or(ErrorClass::Server, class_of_status);
         let code = code.map(|code| format!(" {code}")).unwrap_or_default();
-        self.error(
-            class,
-            format!(
-                "the server reported error{code} inside its answer: {}",
-                error_line(error)
-            ),
-        )
+        self.error(class, format!("the server reported error{code} inside its answer: {}", error_line(error)))
     }
 
     fn error(&self, class: ErrorClass, message: String) -> RequestError {
-        RequestError {
-            class,
-            message,
-            status: self.status,
-        }
+        RequestError { class, message, status: self.status }
     }
 
     fn take_header(&mut self, event: &Event<'_>) {
@@ -157,9 +142,7 @@ impl Account {
         let index = choice.index as usize;
         let thinking =
             delta.and_then(|delta| non_empty(&delta.reasoning).or(non_empty(&delta.reasoning_content)));
-        let content = delta
-            .and_then(|delta| non_empty(&delta.content))
-            .or(non_empty(&choice.text));
+        let content = delta.and_then(|delta| non_empty(&delta.content)).or(non_empty(&choice.text));
         let mut channel = None;
         if let Some(thinking) = thinking {
             self.keep(index, thinking);
@@ -258,23 +241,15 @@ impl Account {
     pub(crate) fn close(mut self, end: Stamp, keep_text: bool, error: Option<RequestError>) -> Generation {
         let chunks = u32::try_from(self.generation.chunks.len()).unwrap_or(u32::MAX);
         if self.uncounted_chunks {
-            self.generation
-                .chunks
-                .iter_mut()
-                .for_each(|chunk| chunk.tokens = None);
+            self.generation.chunks.iter_mut().for_each(|chunk| chunk.tokens = None);
         }
-        let by_server = |tokens| TokenCount {
-            tokens,
-            source: TokenCountSource::Server,
-        };
+        let by_server = |tokens| TokenCount { tokens, source: TokenCountSource::Server };
         if let Some(usage) = self.usage {
             self.generation.prompt_tokens = usage.prompt_tokens.map(by_server);
-            self.generation.cached_prompt_tokens = usage
-                .prompt_tokens_details
-                .and_then(|details| details.cached_tokens);
-            self.generation.reasoning_tokens = usage
-                .completion_tokens_details
-                .and_then(|details| details.reasoning_tokens);
+            self.generation.cached_prompt_tokens =
+                usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
+            self.generation.reasoning_tokens =
+                usage.completion_tokens_details.and_then(|details| details.reasoning_tokens);
             // A zero beside generated text is a placeholder, not a count.
             self.generation.completion_tokens = usage
                 .completion_tokens
@@ -285,10 +260,8 @@ impl Account {
         }
         let server_counts = self.generation.completion_tokens.is_some();
         if !server_counts && chunks > 0 {
-            self.generation.completion_tokens = Some(TokenCount {
-                tokens: chunks,
-                source: TokenCountSource::Chunks,
-            });
+            self.generation.completion_tokens =
+                Some(TokenCount { tokens: chunks, source: TokenCountSource::Chunks });
         }
         if keep_text || !server_counts {
             self.texts.retain(|text| !text.is_empty());
@@ -301,9 +274,7 @@ impl Account {
 }
 
 fn non_empty<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
-    text.as_ref()
-        .map(|text| text.0.as_ref())
-        .filter(|text| !text.is_empty())
+    text.as_ref().map(|text| text.0.as_ref()).filter(|text| !text.is_empty())
 }
 
 fn finish_reason(word: &str) -> FinishReason {

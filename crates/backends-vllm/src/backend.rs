@@ -92,11 +92,7 @@ impl VllmBackend {
 
     /// The server's own token counters (`/metrics`), for comparing a run with them; `None` where the server has none.
     pub async fn server_metrics(&self) -> Option<ServerCounters> {
-        let answer = self
-            .client
-            .ask(&self.client.endpoint().beside("/metrics"), None)
-            .await
-            .ok()?;
+        let answer = self.client.ask(&self.client.endpoint().beside("/metrics"), None).await.ok()?;
         counters::read(&String::from_utf8_lossy(&answer.body))
     }
 
@@ -162,9 +158,8 @@ impl VllmBackend {
             }
             Form::Whole => {
                 watch.await_whole();
-                let answer = read_whole(&mut exchange, watch)
-                    .await
-                    .map_err(|failure| failure.with_status(status))?;
+                let answer =
+                    read_whole(&mut exchange, watch).await.map_err(|failure| failure.with_status(status))?;
                 course.account.generation.bytes_received = answer.len() as u64;
                 course.account.whole(&answer, tally)?;
                 course.account.complete(false, None)?;
@@ -287,15 +282,8 @@ impl Backend for VllmBackend {
         let mut course = Course::default();
         let error = self.run(request, clock, tally, &mut course).await.err();
         course.take_stamps(clock);
-        let Course {
-            account,
-            streamed,
-            last_byte,
-            ..
-        } = course;
-        let end = last_byte
-            .filter(|_| error.is_none())
-            .unwrap_or_else(|| clock.now());
+        let Course { account, streamed, last_byte, .. } = course;
+        let end = last_byte.filter(|_| error.is_none()).unwrap_or_else(|| clock.now());
         tracing::debug!(id = %request.id, streamed, failed = error.is_some(), "generation ended");
         account.close(end, self.options.keep_text, error)
     }
@@ -318,15 +306,11 @@ impl Backend for VllmBackend {
         match self.client.ask(&path, Some(question.to_string().into())).await {
             Ok(answer) => {
                 let counted: Counted = serde_json::from_slice(&answer.body).ok()?;
-                counted
-                    .count
-                    .or_else(|| u32::try_from(counted.tokens?.len()).ok())
+                counted.count.or_else(|| u32::try_from(counted.tokens?.len()).ok())
             }
             Err(error) => {
-                let absent = matches!(
-                    error.class,
-                    ErrorClass::NotFound | ErrorClass::BadRequest | ErrorClass::Auth
-                );
+                let absent =
+                    matches!(error.class, ErrorClass::NotFound | ErrorClass::BadRequest | ErrorClass::Auth);
                 self.no_tokenizer.fetch_or(absent, Ordering::Relaxed);
                 None
             }

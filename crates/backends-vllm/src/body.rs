@@ -59,27 +59,15 @@ fn add_params(
         (Some(fewest), Some(target)) => Some(fewest.min(target)),
         (fewest, _) => fewest,
     };
-    let temperature = if params.do_sample == Some(false) {
-        Some(0.0)
-    } else {
-        params.temperature
-    };
+    let temperature = if params.do_sample == Some(false) { Some(0.0) } else { params.temperature };
     let entries = [
         (options.max_tokens_field.word(), most.map(Value::from)),
         ("min_tokens", fewest.map(Value::from)),
         ("temperature", temperature.map(Value::from)),
         ("top_p", params.top_p.map(Value::from)),
-        (
-            "top_k",
-            params
-                .top_k
-                .map(|top_k| Value::from(if top_k <= 0 { -1 } else { top_k })),
-        ),
+        ("top_k", params.top_k.map(|top_k| Value::from(if top_k <= 0 { -1 } else { top_k }))),
         ("seed", params.seed.map(Value::from)),
-        (
-            "stop",
-            (!params.stop.is_empty()).then(|| Value::from(params.stop.clone())),
-        ),
+        ("stop", (!params.stop.is_empty()).then(|| Value::from(params.stop.clone()))),
         ("ignore_eos", params.ignore_eos.map(Value::from)),
     ];
     for (name, value) in entries {
@@ -145,11 +133,7 @@ mod tests {
             chat_template_kwargs: Map::new(),
             target_output_tokens: target,
         };
-        Request {
-            id: "r".to_owned(),
-            prompt: Arc::new(prompt),
-            params: Arc::new(params),
-        }
+        Request { id: "r".to_owned(), prompt: Arc::new(prompt), params: Arc::new(params) }
     }
 
     fn made(request: &Request, options: &ServerOptions) -> Value {
@@ -158,11 +142,7 @@ mod tests {
 
     #[test]
     fn a_chat_request_carries_the_defaults_under_the_servers_names() {
-        let request = request(
-            PromptContent::Text("hi".to_owned()),
-            GenerationParams::default(),
-            None,
-        );
+        let request = request(PromptContent::Text("hi".to_owned()), GenerationParams::default(), None);
         assert_eq!(
             made(&request, &ServerOptions::default()),
             json!({
@@ -189,11 +169,7 @@ mod tests {
             seed: Some(-3),
             ..none.clone()
         };
-        let options = ServerOptions {
-            stream: false,
-            api: Api::Completions,
-            ..ServerOptions::default()
-        };
+        let options = ServerOptions { stream: false, api: Api::Completions, ..ServerOptions::default() };
         let text = || PromptContent::Text("hi".to_owned());
         assert_eq!(
             made(&request(text(), none, None), &options),
@@ -212,29 +188,15 @@ mod tests {
             ..ServerOptions::default()
         };
         let short = made(
-            &request(
-                PromptContent::Text(String::new()),
-                GenerationParams::default(),
-                Some(7),
-            ),
+            &request(PromptContent::Text(String::new()), GenerationParams::default(), Some(7)),
             &options,
         );
-        assert_eq!(
-            (&short["max_completion_tokens"], &short["min_tokens"]),
-            (&json!(7), &json!(7))
-        );
+        assert_eq!((&short["max_completion_tokens"], &short["min_tokens"]), (&json!(7), &json!(7)));
         let long = made(
-            &request(
-                PromptContent::Text(String::new()),
-                GenerationParams::default(),
-                Some(700),
-            ),
+            &request(PromptContent::Text(String::new()), GenerationParams::default(), Some(700)),
             &options,
         );
-        assert_eq!(
-            (&long["max_completion_tokens"], &long["min_tokens"]),
-            (&json!(700), &json!(50))
-        );
+        assert_eq!((&long["max_completion_tokens"], &long["min_tokens"]), (&json!(700), &json!(50)));
         assert!(long.get("max_tokens").is_none());
     }
 
@@ -244,15 +206,10 @@ mod tests {
             "extra_body": {"repetition_penalty": 1.1, "chat_template_kwargs": {"a": 1}},
             "stream": false, "model": "other", "messages": []
         });
-        let params = GenerationParams {
-            extra: extra.as_object().unwrap().clone(),
-            ..GenerationParams::default()
-        };
+        let params =
+            GenerationParams { extra: extra.as_object().unwrap().clone(), ..GenerationParams::default() };
         let mut request = request(
-            PromptContent::Chat(vec![Message {
-                role: Role::System,
-                content: "s".to_owned(),
-            }]),
+            PromptContent::Chat(vec![Message { role: Role::System, content: "s".to_owned() }]),
             params,
             None,
         );
@@ -264,15 +221,9 @@ mod tests {
             ..ServerOptions::default()
         };
         let made = made(&request, &options);
-        assert_eq!(
-            made["chat_template_kwargs"],
-            json!({"a": 1, "enable_thinking": true})
-        );
+        assert_eq!(made["chat_template_kwargs"], json!({"a": 1, "enable_thinking": true}));
         assert_eq!(made["messages"], json!([{"role": "system", "content": "s"}]));
-        assert_eq!(
-            (&made["reasoning_effort"], &made["repetition_penalty"]),
-            (&json!("high"), &json!(1.1))
-        );
+        assert_eq!((&made["reasoning_effort"], &made["repetition_penalty"]), (&json!("high"), &json!(1.1)));
         assert_eq!((&made["stream"], &made["model"]), (&json!(true), &json!("m")));
         for absent in ["extra_body", "min_tokens", "stream_options"] {
             assert!(made.get(absent).is_none(), "{absent}");
@@ -281,20 +232,10 @@ mod tests {
 
     #[test]
     fn continuous_usage_and_the_cache_switch() {
-        let request = request(
-            PromptContent::Text(String::new()),
-            GenerationParams::default(),
-            None,
-        );
-        let options = ServerOptions {
-            continuous_usage: true,
-            ..ServerOptions::default()
-        };
+        let request = request(PromptContent::Text(String::new()), GenerationParams::default(), None);
+        let options = ServerOptions { continuous_usage: true, ..ServerOptions::default() };
         let made = Value::Object(body(&request, "m", &options, true));
-        assert_eq!(
-            made["stream_options"],
-            json!({"include_usage": true, "continuous_usage_stats": true})
-        );
+        assert_eq!(made["stream_options"], json!({"include_usage": true, "continuous_usage_stats": true}));
         assert_eq!(made["cache_prompt"], json!(false));
     }
 }

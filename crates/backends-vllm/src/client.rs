@@ -56,12 +56,7 @@ impl Client {
         let endpoint = Endpoint::parse(&options.endpoint)?;
         let headers = headers(options, &endpoint)?;
         let dialer = Dialer::new(endpoint, &options.server, limits.connect)?;
-        Ok(Self {
-            dialer,
-            headers,
-            limits,
-            idle: Mutex::new(Vec::new()),
-        })
+        Ok(Self { dialer, headers, limits, idle: Mutex::new(Vec::new()) })
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -85,10 +80,7 @@ impl Client {
         let method = if body.is_some() { Method::POST } else { Method::GET };
         let mut request = Request::new(Full::new(body.unwrap_or_default()));
         *request.uri_mut() = self.dialer.target(path).parse().map_err(|cause| {
-            Failure::new(
-                ErrorClass::BadRequest,
-                format!("no request target `{path}` ({cause})"),
-            )
+            Failure::new(ErrorClass::BadRequest, format!("no request target `{path}` ({cause})"))
         })?;
         let mut headers = self.headers.clone();
         if method == Method::POST {
@@ -158,10 +150,7 @@ impl Client {
         let Exchange { mut link, response } = exchange;
         drop(response);
         if link.is_usable().await {
-            self.idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(link);
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(link);
         }
     }
 
@@ -175,14 +164,9 @@ impl Client {
     /// # Errors
     /// No answer within half a minute or the total limit, or a status that is no success.
     pub(crate) async fn ask(&self, path: &str, body: Option<Bytes>) -> Result<Answer, RequestError> {
-        let limits = Limits {
-            total: self.limits.total.min(QUESTION_LIMIT),
-            ..self.limits
-        };
+        let limits = Limits { total: self.limits.total.min(QUESTION_LIMIT), ..self.limits };
         let mut watch = Watch::new(limits);
-        let request = self
-            .request(path, None, body)
-            .map_err(|failure| failure.with_status(None))?;
+        let request = self.request(path, None, body).map_err(|failure| failure.with_status(None))?;
         let mut exchange = self
             .open(request, &mut watch, false, &mut None)
             .await
@@ -196,10 +180,7 @@ impl Client {
         if !status.is_success() {
             return Err(refusal(status.as_u16(), &body, &[]));
         }
-        Ok(Answer {
-            headers,
-            body: body.into(),
-        })
+        Ok(Answer { headers, body: body.into() })
     }
 }
 
@@ -223,21 +204,14 @@ pub(crate) async fn read_whole(exchange: &mut Exchange, watch: &mut Watch) -> Re
 fn headers(options: &Options, endpoint: &Endpoint) -> Result<HeaderMap, Fault> {
     let mut headers = HeaderMap::new();
     let host = HeaderValue::from_str(&endpoint.authority).map_err(|cause| {
-        Fault::new(
-            FaultKind::Usage,
-            "endpoint",
-            format!("its host cannot be sent ({cause})"),
-        )
+        Fault::new(FaultKind::Usage, "endpoint", format!("its host cannot be sent ({cause})"))
     })?;
     headers.insert(HOST, host);
     headers.insert(
         USER_AGENT,
         HeaderValue::from_static(concat!("ai-energy-benchmark/", env!("CARGO_PKG_VERSION"))),
     );
-    headers.insert(
-        ACCEPT,
-        HeaderValue::from_static("application/json, text/event-stream"),
-    );
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
     if let Some(key) = api_key(&options.server.api_key_env)? {
         headers.insert(AUTHORIZATION, key);
     }
@@ -246,12 +220,8 @@ fn headers(options: &Options, endpoint: &Endpoint) -> Result<HeaderMap, Fault> {
     }
     for (name, value) in &options.server.headers {
         let fault = |cause: String| {
-            Fault::new(
-                FaultKind::Usage,
-                format!("backend.server.headers `{name}`"),
-                cause,
-            )
-            .remedy("names are letters, digits and hyphens; values are one line of text")
+            Fault::new(FaultKind::Usage, format!("backend.server.headers `{name}`"), cause)
+                .remedy("names are letters, digits and hyphens; values are one line of text")
         };
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|cause| fault(cause.to_string()))?;
         let mut value = HeaderValue::from_str(value).map_err(|cause| fault(cause.to_string()))?;

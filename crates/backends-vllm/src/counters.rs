@@ -23,10 +23,7 @@ const NAMES: [(&str, &str); 2] = [
 /// Finds both counters in a metrics page; `None` where either is missing.
 pub(crate) fn read(page: &str) -> Option<ServerCounters> {
     NAMES.iter().find_map(|(prompt, generation)| {
-        Some(ServerCounters {
-            prompt_tokens: sum(page, prompt)?,
-            generation_tokens: sum(page, generation)?,
-        })
+        Some(ServerCounters { prompt_tokens: sum(page, prompt)?, generation_tokens: sum(page, generation)? })
     })
 }
 
@@ -38,12 +35,7 @@ fn sum(page: &str, name: &str) -> Option<u64> {
             Some(labels) => &labels[labels.rfind('}')? + 1..],
             None => rest.strip_prefix(' ')?,
         };
-        value
-            .split_ascii_whitespace()
-            .next()?
-            .parse::<f64>()
-            .ok()
-            .filter(|value| *value >= 0.0)
+        value.split_ascii_whitespace().next()?.parse::<f64>().ok().filter(|value| *value >= 0.0)
     });
     let mut any = false;
     let total: f64 = values.inspect(|_| any = true).sum();
@@ -61,21 +53,9 @@ mod tests {
             vllm:prompt_tokens_total{engine=\"1\"} 50.0 1700000000\n\
             vllm:prompt_tokens_total_created{engine=\"0\"} 9e9\n\
             vllm:generation_tokens_total 7\n";
-        assert_eq!(
-            read(page),
-            Some(ServerCounters {
-                prompt_tokens: 200,
-                generation_tokens: 7
-            })
-        );
+        assert_eq!(read(page), Some(ServerCounters { prompt_tokens: 200, generation_tokens: 7 }));
         assert_eq!(read("vllm:prompt_tokens_total 1\n"), None);
         let llama = "llamacpp:prompt_tokens_total 3\nllamacpp:tokens_predicted_total 4\n";
-        assert_eq!(
-            read(llama),
-            Some(ServerCounters {
-                prompt_tokens: 3,
-                generation_tokens: 4
-            })
-        );
+        assert_eq!(read(llama), Some(ServerCounters { prompt_tokens: 3, generation_tokens: 4 }));
     }
 }

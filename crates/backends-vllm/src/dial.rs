@@ -36,17 +36,8 @@ impl Dialer {
     pub(crate) fn new(endpoint: Endpoint, options: &ServerOptions, limit: Duration) -> Result<Self, Fault> {
         let look = |name: &str| std::env::var(name).ok();
         let proxy = proxy::resolve(options.proxy.as_deref(), &endpoint, &look)?;
-        let tls = if endpoint.https {
-            Some(tls::connector(options)?)
-        } else {
-            None
-        };
-        Ok(Self {
-            endpoint,
-            proxy,
-            tls,
-            limit,
-        })
+        let tls = if endpoint.https { Some(tls::connector(options)?) } else { None };
+        Ok(Self { endpoint, proxy, tls, limit })
     }
 
     /// The request target for a path: absolute where a proxy is to forward it.
@@ -59,11 +50,7 @@ impl Dialer {
 
     /// Credentials for a proxy that forwards requests. A tunnel gets them when it is made.
     pub(crate) fn proxy_authorization(&self) -> Option<&HeaderValue> {
-        self.proxy
-            .as_ref()
-            .filter(|_| !self.endpoint.https)?
-            .basic
-            .as_ref()
+        self.proxy.as_ref().filter(|_| !self.endpoint.https)?.basic.as_ref()
     }
 
     /// Connects.
@@ -93,8 +80,7 @@ impl Dialer {
         let mut tcp = TcpStream::connect((hop.host.as_str(), hop.port))
             .await
             .map_err(|cause| Failure::new(ErrorClass::Connect, self.connect_message(hop, &cause)))?;
-        tcp.set_nodelay(true)
-            .map_err(|cause| Failure::new(ErrorClass::Connect, cause.to_string()))?;
+        tcp.set_nodelay(true).map_err(|cause| Failure::new(ErrorClass::Connect, cause.to_string()))?;
         let Some(tls) = &self.tls else {
             return Ok(Socket::plain(StampedTcp::new(tcp)));
         };
@@ -107,10 +93,8 @@ impl Dialer {
         };
         let name =
             ServerName::try_from(self.endpoint.host.clone()).map_err(|cause| failure(cause.to_string()))?;
-        let stream = tls
-            .connect(name, StampedTcp::new(tcp))
-            .await
-            .map_err(|cause| failure(tls_cause(&cause)))?;
+        let stream =
+            tls.connect(name, StampedTcp::new(tcp)).await.map_err(|cause| failure(tls_cause(&cause)))?;
         Ok(Socket::tls(stream))
     }
 
@@ -138,9 +122,7 @@ impl Dialer {
             request.extend_from_slice(b"\r\n");
         }
         request.extend_from_slice(b"\r\n");
-        tcp.write_all(&request)
-            .await
-            .map_err(|cause| failure(cause.to_string()))?;
+        tcp.write_all(&request).await.map_err(|cause| failure(cause.to_string()))?;
         let mut head = Vec::new();
         // Byte by byte: what follows the head belongs to the tunnel. It is a few bytes, once a connection.
         while !head.ends_with(b"\r\n\r\n") {
@@ -149,11 +131,7 @@ impl Dialer {
             }
             head.push(tcp.read_u8().await.map_err(|cause| failure(cause.to_string()))?);
         }
-        let line = String::from_utf8_lossy(&head)
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
         match line.split(' ').nth(1) {
             Some(status) if status.starts_with('2') => Ok(()),
             _ => Err(failure(format!("it answered `{line}`"))),

@@ -32,17 +32,11 @@ impl Endpoint {
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         let text = text.trim();
         let fault = |cause: &str| {
-            Fault::new(
-                FaultKind::Usage,
-                format!("endpoint `{}`", without_credentials(text)),
-                cause,
-            )
+            Fault::new(FaultKind::Usage, format!("endpoint `{}`", without_credentials(text)), cause)
         };
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(fault("has no scheme").remedy(format!(
-                "write http://{}",
-                without_credentials(text.trim_start_matches('/'))
-            )));
+            return Err(fault("has no scheme")
+                .remedy(format!("write http://{}", without_credentials(text.trim_start_matches('/')))));
         };
         let https = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
@@ -58,17 +52,9 @@ impl Endpoint {
                 .remedy("give the base URL only, for example http://host:8000/v1"));
         }
         let advice = "write it like http://host:8000/v1, an IPv6 address in brackets";
-        let uri: Uri = text
-            .parse()
-            .map_err(|cause| fault(&format!("is no URL ({cause})")).remedy(advice))?;
-        let authority = uri
-            .authority()
-            .ok_or_else(|| fault("has no host").remedy(advice))?;
-        let host = authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let uri: Uri = text.parse().map_err(|cause| fault(&format!("is no URL ({cause})")).remedy(advice))?;
+        let authority = uri.authority().ok_or_else(|| fault("has no host").remedy(advice))?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
             return Err(fault("has no host").remedy(advice));
         }
@@ -101,11 +87,7 @@ impl Endpoint {
 
     /// Scheme, host and port, for a request through a proxy.
     pub(crate) fn origin(&self) -> String {
-        format!(
-            "{}://{}",
-            if self.https { "https" } else { "http" },
-            self.authority
-        )
+        format!("{}://{}", if self.https { "https" } else { "http" }, self.authority)
     }
 
     /// The endpoint as reports show it: normal form, no credentials.
@@ -161,11 +143,7 @@ pub(crate) fn without_credentials(url: &str) -> String {
 /// `user:password` of a URL as a basic authorization header, marked sensitive.
 pub(crate) fn basic_credentials(userinfo: &str) -> Option<HeaderValue> {
     let decoded = percent_decoded(userinfo);
-    let decoded = if userinfo.contains(':') {
-        decoded
-    } else {
-        [decoded.as_slice(), b":"].concat()
-    };
+    let decoded = if userinfo.contains(':') { decoded } else { [decoded.as_slice(), b":"].concat() };
     let mut value = HeaderValue::from_str(&format!("Basic {}", base64(&decoded))).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -176,9 +154,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let pair = bytes
-            .get(at + 1..at + 3)
-            .and_then(|pair| std::str::from_utf8(pair).ok());
+        let pair = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());
         match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
             Some(byte) if bytes[at] == b'%' => {
                 out.push(byte);
@@ -243,25 +219,14 @@ mod tests {
         assert_eq!(shown("http://10.0.0.1/"), "http://10.0.0.1/v1");
         assert_eq!(shown("https://host/api/v1"), "https://host/api/v1");
         assert_eq!(shown("https://host/v11"), "https://host/v11/v1");
-        assert_eq!(
-            Endpoint::parse("https://host/api/v1")
-                .unwrap()
-                .beside("/tokenize"),
-            "/api/tokenize"
-        );
+        assert_eq!(Endpoint::parse("https://host/api/v1").unwrap().beside("/tokenize"), "/api/tokenize");
     }
 
     #[test]
     fn ipv6_and_default_ports() {
         let six = Endpoint::parse("http://[::1]:9/v1").unwrap();
-        assert_eq!(
-            (six.host.as_str(), six.port, six.authority.as_str()),
-            ("::1", 9, "[::1]:9")
-        );
-        assert_eq!(
-            Endpoint::parse("http://[::1]").unwrap().host_and_port(),
-            "[::1]:80"
-        );
+        assert_eq!((six.host.as_str(), six.port, six.authority.as_str()), ("::1", 9, "[::1]:9"));
+        assert_eq!(Endpoint::parse("http://[::1]").unwrap().host_and_port(), "[::1]:80");
         assert_eq!(Endpoint::parse("https://h").unwrap().port, 443);
     }
 
@@ -269,10 +234,7 @@ mod tests {
     fn credentials_become_a_sensitive_header_and_are_never_shown() {
         let endpoint = Endpoint::parse("http://Aladdin:open%20sesame@host:1/v1").unwrap();
         // The example of RFC 7617, section 2.
-        assert_eq!(
-            endpoint.basic.as_ref().unwrap().as_bytes(),
-            b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
-        );
+        assert_eq!(endpoint.basic.as_ref().unwrap().as_bytes(), b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         assert_eq!(endpoint.authority, "host:1");
         let shown = format!("{endpoint:?} {}", endpoint.shown());
         assert!(!shown.contains("sesame") && !shown.contains("QWxh"), "{shown}");

@@ -24,10 +24,7 @@ pub(crate) struct Few<T> {
 
 impl<T> Default for Few<T> {
     fn default() -> Self {
-        Self {
-            first: None,
-            rest: Vec::new(),
-        }
+        Self { first: None, rest: Vec::new() }
     }
 }
 
@@ -50,10 +47,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
                 Ok(Few::default())
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Few<T>, A::Error> {
-                let mut few = Few {
-                    first: items.next_element()?,
-                    rest: Vec::new(),
-                };
+                let mut few = Few { first: items.next_element()?, rest: Vec::new() };
                 while let Some(item) = items.next_element()? {
                     few.rest.push(item);
                 }
@@ -184,10 +178,8 @@ pub(crate) fn server_energy(value: &serde_json::Value) -> Option<ServerEnergy> {
     let mut energy: ServerEnergy = serde_json::from_value(value.clone()).ok()?;
     if energy.energy_joules.is_none() {
         // 1 kWh is exactly 3.6e6 J.
-        energy.energy_joules = value
-            .get("energy_kwh")
-            .and_then(serde_json::Value::as_f64)
-            .map(|kwh| kwh * 3.6e6);
+        energy.energy_joules =
+            value.get("energy_kwh").and_then(serde_json::Value::as_f64).map(|kwh| kwh * 3.6e6);
     }
     (energy != ServerEnergy::default()).then_some(energy)
 }
@@ -214,11 +206,7 @@ mod tests {
         assert!(event.error.is_none() && event.usage.is_none());
         assert_eq!(event.choices.iter().count(), 1);
         assert_eq!(
-            serde_json::from_str::<Event<'_>>(r#"{"choices":null}"#)
-                .unwrap()
-                .choices
-                .iter()
-                .count(),
+            serde_json::from_str::<Event<'_>>(r#"{"choices":null}"#).unwrap().choices.iter().count(),
             0
         );
     }

@@ -16,19 +16,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self {
-            class,
-            message: message.into(),
-        }
+        Self { class, message: message.into() }
     }
 
     /// The same as an error of a request, with the status where an answer had begun.
     pub(crate) fn with_status(self, status: Option<u16>) -> RequestError {
-        RequestError {
-            class: self.class,
-            message: self.message,
-            status,
-        }
+        RequestError { class: self.class, message: self.message, status }
     }
 
     /// A failure before the head of a response was complete.
@@ -40,26 +33,16 @@ impl Failure {
             );
         }
         if any_byte {
-            let message = format!(
-                "the connection ended within the head of the response ({})",
-                chain(cause)
-            );
+            let message = format!("the connection ended within the head of the response ({})", chain(cause));
             return Self::new(ErrorClass::Truncated, message);
         }
-        Self::new(
-            ErrorClass::Connect,
-            format!("the connection broke before a response ({})", chain(cause)),
-        )
+        Self::new(ErrorClass::Connect, format!("the connection broke before a response ({})", chain(cause)))
     }
 
     /// A failure within the body of a response.
     pub(crate) fn in_body(cause: &hyper::Error) -> Self {
-        let framing = source_io(cause).is_some_and(|io| {
-            matches!(
-                io.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
-            )
-        });
+        let framing = source_io(cause)
+            .is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData));
         if framing {
             return Self::new(
                 ErrorClass::Protocol,

@@ -40,9 +40,7 @@ impl Identity {
 
     /// Learns from the entry of the model in use.
     pub(crate) fn learn_model(&mut self, model: &Model) {
-        self.context = model
-            .max_model_len
-            .or(model.meta.as_ref().and_then(|meta| meta.n_ctx));
+        self.context = model.max_model_len.or(model.meta.as_ref().and_then(|meta| meta.n_ctx));
         let name = match model.owned_by.as_deref() {
             Some("vllm") => "vLLM",
             Some("llamacpp") => "llama.cpp",
@@ -111,12 +109,7 @@ pub(crate) fn nearest<'a>(wanted: &str, names: &'a [String]) -> Option<&'a str> 
     let wanted = wanted.to_ascii_lowercase();
     names
         .iter()
-        .map(|name| {
-            (
-                strsim::jaro_winkler(&wanted, &name.to_ascii_lowercase()),
-                name.as_str(),
-            )
-        })
+        .map(|name| (strsim::jaro_winkler(&wanted, &name.to_ascii_lowercase()), name.as_str()))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
@@ -141,10 +134,7 @@ mod tests {
     #[test]
     fn the_nearest_name_is_like_the_wanted_one_or_absent() {
         let names = ["SmolLM2-135M-Instruct".to_owned(), "gpt-oss-20b".to_owned()];
-        assert_eq!(
-            nearest("smollm2-135m-instruct", &names),
-            Some("SmolLM2-135M-Instruct")
-        );
+        assert_eq!(nearest("smollm2-135m-instruct", &names), Some("SmolLM2-135M-Instruct"));
         assert_eq!(nearest("zzz", &names), None);
     }
 }

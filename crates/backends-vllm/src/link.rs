@@ -37,15 +37,9 @@ impl Link {
     /// None in practice: HTTP/1.1 has no handshake of its own.
     pub(crate) async fn new(socket: Socket) -> Result<Self, Failure> {
         let moments = socket.moments();
-        let (sender, driver) = handshake(socket)
-            .await
-            .map_err(|cause| Failure::new(ErrorClass::Connect, cause.to_string()))?;
-        Ok(Self {
-            sender,
-            driver,
-            over: false,
-            moments,
-        })
+        let (sender, driver) =
+            handshake(socket).await.map_err(|cause| Failure::new(ErrorClass::Connect, cause.to_string()))?;
+        Ok(Self { sender, driver, over: false, moments })
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
@@ -114,10 +108,7 @@ impl Exchange {
                     Some(Err(cause)) => Err(Failure::in_body(&cause)),
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(bytes) if bytes.is_empty() => continue,
-                        Ok(bytes) => Ok(Some((
-                            bytes,
-                            link.moments.last_read().unwrap_or_else(Instant::now),
-                        ))),
+                        Ok(bytes) => Ok(Some((bytes, link.moments.last_read().unwrap_or_else(Instant::now)))),
                         Err(_trailers) => continue,
                     },
                 });

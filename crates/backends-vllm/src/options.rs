@@ -208,30 +208,18 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let mut options = Options {
-            endpoint: "http://me:hunter2@host/v1".to_owned(),
-            ..Options::default()
-        };
-        options
-            .server
-            .headers
-            .insert("X-Token".to_owned(), "hunter2".to_owned());
+        let mut options = Options { endpoint: "http://me:hunter2@host/v1".to_owned(), ..Options::default() };
+        options.server.headers.insert("X-Token".to_owned(), "hunter2".to_owned());
         options.server.proxy = Some("http://me:hunter2@proxy:3128".to_owned());
         let shown = format!("{options:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(
-            shown.contains("X-Token") && shown.contains("proxy:3128"),
-            "{shown}"
-        );
+        assert!(shown.contains("X-Token") && shown.contains("proxy:3128"), "{shown}");
     }
 
     #[test]
     fn a_limit_that_is_not_positive_is_refused_by_name() {
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
-            let options = ServerOptions {
-                stall_timeout_seconds: bad,
-                ..ServerOptions::default()
-            };
+            let options = ServerOptions { stall_timeout_seconds: bad, ..ServerOptions::default() };
             let fault = Limits::of(&options).unwrap_err();
             assert!(fault.object.contains("stall_timeout_seconds"), "{fault}");
         }

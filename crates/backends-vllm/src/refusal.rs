@@ -27,9 +27,7 @@ pub(crate) fn refusal(status: u16, body: &[u8], fields: &[String]) -> RequestErr
         Ok(value) => error_line(&value),
         Err(_) => plain_text(body),
     };
-    let reason = hyper::StatusCode::from_u16(status)
-        .ok()
-        .and_then(|code| code.canonical_reason());
+    let reason = hyper::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
     let mut message = format!("status {status}");
     if let Some(reason) = reason.filter(|reason| !said.eq_ignore_ascii_case(reason)) {
         message = format!("{message} {reason}");
@@ -40,11 +38,7 @@ pub(crate) fn refusal(status: u16, body: &[u8], fields: &[String]) -> RequestErr
     if status == 400 || status == 422 {
         message += &advice(&said, fields);
     }
-    RequestError {
-        class: class_of_status(status),
-        message,
-        status: Some(status),
-    }
+    RequestError { class: class_of_status(status), message, status: Some(status) }
 }
 
 /// Fields that a server may not know; only these are ever worth leaving out.
@@ -68,15 +62,8 @@ const OPTIONAL: [&str; 14] = [
 /// What to do where the message says that a field is not taken.
 fn advice(said: &str, sent: &[String]) -> String {
     let lower = said.to_ascii_lowercase();
-    let refuses = [
-        "unexpected",
-        "unsupported",
-        "not supported",
-        "unrecognized",
-        "unknown",
-        "extra",
-        "not permitted",
-    ];
+    let refuses =
+        ["unexpected", "unsupported", "not supported", "unrecognized", "unknown", "extra", "not permitted"];
     if !refuses.iter().any(|word| lower.contains(word)) {
         return String::new();
     }
@@ -92,10 +79,7 @@ fn advice(said: &str, sent: &[String]) -> String {
     if named.is_empty() {
         return String::new();
     }
-    format!(
-        "; leave out what this server does not take: backend.server.omit: [{}]",
-        named.join(", ")
-    )
+    format!("; leave out what this server does not take: backend.server.omit: [{}]", named.join(", "))
 }
 
 /// Whether a text holds a name as a word of its own.
@@ -113,9 +97,8 @@ fn mentions(text: &str, name: &str) -> bool {
 pub(crate) fn error_line(value: &Value) -> String {
     let line = match value {
         Value::Object(map) => {
-            let inner = ["error", "message", "detail", "msg", "title"]
-                .into_iter()
-                .find_map(|key| map.get(key));
+            let inner =
+                ["error", "message", "detail", "msg", "title"].into_iter().find_map(|key| map.get(key));
             match inner {
                 Some(inner) => error_line(inner),
                 None => value.to_string(),
@@ -141,11 +124,7 @@ fn validation_line(item: &Value) -> String {
         .flatten()
         .map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned))
         .collect();
-    if place.is_empty() {
-        message.to_owned()
-    } else {
-        format!("{message} at {}", place.join("."))
-    }
+    if place.is_empty() { message.to_owned() } else { format!("{message} at {}", place.join(".")) }
 }
 
 /// A text or HTML body: the title of a page, or the text as it is.
@@ -229,26 +208,17 @@ mod tests {
     #[test]
     fn a_refused_field_is_named_with_its_remedy() {
         let body = br#"{"detail":"Unexpected fields in the request: {'min_tokens', 'ignore_eos'}"}"#;
-        let error = refusal(
-            422,
-            body,
-            &fields(&["model", "messages", "ignore_eos", "min_tokens", "stop", "tokens"]),
-        );
+        let error =
+            refusal(422, body, &fields(&["model", "messages", "ignore_eos", "min_tokens", "stop", "tokens"]));
         assert_eq!(error.class, ErrorClass::BadRequest);
         assert!(
-            error
-                .message
-                .ends_with("backend.server.omit: [ignore_eos, min_tokens]"),
+            error.message.ends_with("backend.server.omit: [ignore_eos, min_tokens]"),
             "{}",
             error.message
         );
         let hosted = br#"{"error":{"message":"Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."}}"#;
         let error = refusal(400, hosted, &fields(&["max_tokens"]));
-        assert!(
-            error.message.contains("max_tokens_field: max_completion_tokens"),
-            "{}",
-            error.message
-        );
+        assert!(error.message.contains("max_tokens_field: max_completion_tokens"), "{}", error.message);
         let other = refusal(
             400,
             br#"{"error":{"message":"min_tokens must be at most max_tokens=4"}}"#,

@@ -77,8 +77,7 @@ impl Moments {
 
     fn note_plain(&self) {
         if self.first_plain.load(Ordering::Relaxed) == 0 {
-            self.first_plain
-                .store(self.last_read.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.first_plain.store(self.last_read.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 }
@@ -92,10 +91,7 @@ pub(crate) struct StampedTcp {
 
 impl StampedTcp {
     pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self {
-            tcp,
-            moments: Arc::new(Moments::new()),
-        }
+        Self { tcp, moments: Arc::new(Moments::new()) }
     }
 }
 
@@ -161,20 +157,12 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) fn plain(tcp: StampedTcp) -> Self {
         let moments = Arc::clone(&tcp.moments);
-        Self {
-            carrier: Carrier::Plain(tcp),
-            moments,
-            buffer: vec![0; READ_SIZE].into(),
-        }
+        Self { carrier: Carrier::Plain(tcp), moments, buffer: vec![0; READ_SIZE].into() }
     }
 
     pub(crate) fn tls(tls: TlsStream<StampedTcp>) -> Self {
         let moments = Arc::clone(&tls.get_ref().0.moments);
-        Self {
-            carrier: Carrier::Tls(Box::new(tls)),
-            moments,
-            buffer: vec![0; READ_SIZE].into(),
-        }
+        Self { carrier: Carrier::Tls(Box::new(tls)), moments, buffer: vec![0; READ_SIZE].into() }
     }
 
     pub(crate) fn moments(&self) -> Arc<Moments> {

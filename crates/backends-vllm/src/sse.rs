@@ -91,11 +91,7 @@ impl SseParser {
     }
 
     fn take_line(&mut self, line: &[u8], event: &mut impl FnMut(&[u8]) -> bool) -> Result<bool, TooLarge> {
-        let line = if self.past_start {
-            line
-        } else {
-            line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line)
-        };
+        let line = if self.past_start { line } else { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line) };
         self.past_start = true;
         if line.is_empty() {
             if !std::mem::take(&mut self.has_data) {
@@ -151,11 +147,7 @@ mod tests {
     }
 
     fn texts(stream: &str) -> Vec<String> {
-        events_of(&[stream.as_bytes()])
-            .0
-            .into_iter()
-            .map(|event| String::from_utf8(event).unwrap())
-            .collect()
+        events_of(&[stream.as_bytes()]).0.into_iter().map(|event| String::from_utf8(event).unwrap()).collect()
     }
 
     #[test]
@@ -163,10 +155,7 @@ mod tests {
         assert_eq!(texts("data: a\n\ndata:b\n\n"), ["a", "b"]);
         assert_eq!(texts("data: a\r\n\r\ndata: b\r\n\r\n"), ["a", "b"]);
         assert_eq!(texts("data: a\r\rdata: b\r\r"), ["a", "b"]);
-        assert_eq!(
-            texts(": ping\n\n:\n\nevent: x\nid: 3\nretry: 5\ndata: a\n\n"),
-            ["a"]
-        );
+        assert_eq!(texts(": ping\n\n:\n\nevent: x\nid: 3\nretry: 5\ndata: a\n\n"), ["a"]);
         assert_eq!(texts("data: a\ndata:  b\ndata\n\n"), ["a\n b\n"]);
         assert_eq!(texts("data\n\n"), [""]);
         assert_eq!(texts("\u{feff}data: a\n\n"), ["a"]);
@@ -184,10 +173,7 @@ mod tests {
     fn an_event_without_its_end_is_a_remainder_and_a_comment_is_none() {
         assert_eq!(events_of(&[b"data: a\n\n"]).1, None);
         assert_eq!(events_of(&[b"data: a\n\n:"]).1, None);
-        assert_eq!(
-            events_of(&[b"data: a\n\ndata: {\"x\""]).1,
-            Some(b"{\"x\"".to_vec())
-        );
+        assert_eq!(events_of(&[b"data: a\n\ndata: {\"x\""]).1, Some(b"{\"x\"".to_vec()));
         assert_eq!(events_of(&[b"data: a\n"]).1, Some(b"a".to_vec()));
         assert_eq!(events_of(&[b"da"]).1, Some(Vec::new()));
     }
@@ -196,13 +182,9 @@ mod tests {
     fn an_event_is_given_out_with_the_byte_that_ends_it_and_not_later() {
         let mut parser = SseParser::default();
         let mut seen = 0;
-        for (piece, expected) in [
-            (&b"data: a\r\n"[..], 0),
-            (b"\r", 1),
-            (b"\n", 1),
-            (b"data: b\n", 1),
-            (b"\n", 2),
-        ] {
+        for (piece, expected) in
+            [(&b"data: a\r\n"[..], 0), (b"\r", 1), (b"\n", 1), (b"data: b\n", 1), (b"\n", 2)]
+        {
             parser
                 .push(piece, |_| {
                     seen += 1;

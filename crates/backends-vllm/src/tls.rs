@@ -26,14 +26,9 @@ pub(crate) fn connector(options: &ServerOptions) -> Result<TlsConnector, Fault> 
         .map_err(|cause| Fault::new(FaultKind::Internal, "TLS", cause.to_string()))?;
     let mut config = if options.tls_insecure {
         let anybody = Arc::new(Anybody(provider));
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(anybody)
-            .with_no_client_auth()
+        builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
     } else {
-        builder
-            .with_root_certificates(roots(options.tls_ca_file.as_deref())?)
-            .with_no_client_auth()
+        builder.with_root_certificates(roots(options.tls_ca_file.as_deref())?).with_no_client_auth()
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
@@ -48,12 +43,8 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, Fault> {
     store.add_parsable_certificates(system.certs);
     if let Some(path) = file {
         let fault = |cause: String| {
-            Fault::new(
-                FaultKind::Usage,
-                format!("backend.server.tls_ca_file {}", path.display()),
-                cause,
-            )
-            .remedy("give a PEM file of certificates")
+            Fault::new(FaultKind::Usage, format!("backend.server.tls_ca_file {}", path.display()), cause)
+                .remedy("give a PEM file of certificates")
         };
         let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect)
@@ -63,12 +54,8 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, Fault> {
         }
     }
     if store.is_empty() {
-        return Err(Fault::new(
-            FaultKind::Backend,
-            "TLS",
-            "this system has no certificate authorities",
-        )
-        .remedy("install ca-certificates, or set backend.server.tls_ca_file"));
+        return Err(Fault::new(FaultKind::Backend, "TLS", "this system has no certificate authorities")
+            .remedy("install ca-certificates, or set backend.server.tls_ca_file"));
     }
     Ok(store)
 }
@@ -95,12 +82,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -109,12 +91,7 @@ impl ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

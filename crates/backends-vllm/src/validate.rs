@@ -26,16 +26,13 @@ const NAME_IT: &str = "name the model, for example with --model";
 /// The options cannot be used, the server cannot be reached, or it lists no models.
 pub async fn served_models(options: &Options) -> Result<Vec<String>, Fault> {
     let client = Client::new(options)?;
-    let answer = client
-        .ask(&client.endpoint().api("/models"), None)
-        .await
-        .map_err(|error| {
-            if tolerable(&error) {
-                return server_fault(&client, format!("does not list its models ({})", error.message))
-                    .remedy(NAME_IT);
-            }
-            fault_of(&client, &options.server, &options.model, &error)
-        })?;
+    let answer = client.ask(&client.endpoint().api("/models"), None).await.map_err(|error| {
+        if tolerable(&error) {
+            return server_fault(&client, format!("does not list its models ({})", error.message))
+                .remedy(NAME_IT);
+        }
+        fault_of(&client, &options.server, &options.model, &error)
+    })?;
     let names: Vec<String> = models(&answer).into_iter().map(|model| model.id).collect();
     if names.is_empty() {
         return Err(server_fault(&client, "lists no models").remedy(NAME_IT));
@@ -56,12 +53,8 @@ pub(crate) async fn validate(backend: &VllmBackend) -> Result<Vec<Check>, Fault>
                 format!("{}, {}", client.endpoint().shown(), ms(asked)),
             ));
             let models = models(&answer);
-            let identity = identify(
-                client,
-                &answer,
-                models.iter().find(|model| model.answers_to(&backend.model)),
-            )
-            .await;
+            let identity =
+                identify(client, &answer, models.iter().find(|model| model.answers_to(&backend.model))).await;
             backend.identity(|known| *known = identity);
             checks.push(model_check(backend, &models)?);
         }
@@ -101,11 +94,7 @@ pub(crate) async fn validate(backend: &VllmBackend) -> Result<Vec<Check>, Fault>
 }
 
 fn check(name: &str, outcome: CheckOutcome, detail: String) -> Check {
-    Check {
-        name: name.to_owned(),
-        outcome,
-        detail,
-    }
+    Check { name: name.to_owned(), outcome, detail }
 }
 
 fn ms(since: Instant) -> String {
@@ -114,9 +103,7 @@ fn ms(since: Instant) -> String {
 
 /// The models of an answer; none where it is no model list.
 fn models(answer: &Answer) -> Vec<Model> {
-    serde_json::from_slice::<Models>(&answer.body)
-        .map(|models| models.data)
-        .unwrap_or_default()
+    serde_json::from_slice::<Models>(&answer.body).map(|models| models.data).unwrap_or_default()
 }
 
 /// Routes that are missing or broken while the server can still generate (transformers serve answers 500).
@@ -161,22 +148,14 @@ async fn identify(client: &Client, listed: &Answer, model: Option<&Model>) -> Id
 fn model_check(backend: &VllmBackend, models: &[Model]) -> Result<Check, Fault> {
     let wanted = &backend.model;
     if models.is_empty() {
-        return Ok(check(
-            "model served",
-            CheckOutcome::Warning,
-            "the server lists no models".to_owned(),
-        ));
+        return Ok(check("model served", CheckOutcome::Warning, "the server lists no models".to_owned()));
     }
     if models.iter().any(|model| model.answers_to(wanted)) {
         return Ok(check("model served", CheckOutcome::Ok, wanted.clone()));
     }
     let names: Vec<String> = models.iter().map(|model| model.id.clone()).collect();
     let list = names.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
-    let more = if names.len() > 20 {
-        format!(" and {} more", names.len() - 20)
-    } else {
-        String::new()
-    };
+    let more = if names.len() > 20 { format!(" and {} more", names.len() - 20) } else { String::new() };
     let remedy = match nearest(wanted, &names) {
         Some(near) => format!("did you mean `{near}`? served here: {list}{more}"),
         None => format!("set backend.model to one that is served here: {list}{more}"),
@@ -202,11 +181,7 @@ async fn one_token(backend: &VllmBackend) -> Result<Check, Fault> {
         top_k: None,
         ..GenerationParams::default()
     };
-    let request = Request {
-        id: "validate".to_owned(),
-        prompt: Arc::new(prompt),
-        params: Arc::new(params),
-    };
+    let request = Request { id: "validate".to_owned(), prompt: Arc::new(prompt), params: Arc::new(params) };
     let clock = Clock::start();
     let generation = backend.generate(&request, &clock, &Tally::default()).await;
     let name = "one token generated";
@@ -232,11 +207,7 @@ async fn one_token(backend: &VllmBackend) -> Result<Check, Fault> {
 }
 
 fn server_fault(client: &Client, cause: impl Into<String>) -> Fault {
-    Fault::new(
-        FaultKind::Backend,
-        format!("server {}", client.endpoint().shown()),
-        cause,
-    )
+    Fault::new(FaultKind::Backend, format!("server {}", client.endpoint().shown()), cause)
 }
 
 /// What to do about an error of a request.
@@ -250,9 +221,9 @@ fn fault_of(client: &Client, options: &ServerOptions, model: &str, error: &Reque
         ErrorClass::Connect if error.message.contains("resolved") => {
             fault.remedy("check the endpoint's host name")
         }
-        ErrorClass::Connect | ErrorClass::ConnectTimeout => fault.remedy(format!(
-            "check that {shown} is the right address and reachable from here"
-        )),
+        ErrorClass::Connect | ErrorClass::ConnectTimeout => {
+            fault.remedy(format!("check that {shown} is the right address and reachable from here"))
+        }
         ErrorClass::Auth => fault.remedy(auth_remedy(&options.api_key_env)),
         ErrorClass::NotFound => fault.remedy(format!(
             "check the endpoint's path and that it serves the model `{model}`, and backend.server.api"

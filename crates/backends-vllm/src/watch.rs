@@ -43,12 +43,7 @@ impl Watch {
     pub(crate) fn new(limits: Limits) -> Self {
         let start = Instant::now();
         let timer = Box::pin(sleep_until((start + limits.total).into()));
-        Self {
-            limits,
-            start,
-            awaiting: Awaiting::Whole,
-            timer,
-        }
+        Self { limits, start, awaiting: Awaiting::Whole, timer }
     }
 
     /// From `sent` on a first token is waited for.
@@ -136,17 +131,7 @@ impl Watch {
                 "total_timeout_seconds",
             ),
         };
-        let verb = if class == ErrorClass::StallTimeout {
-            "for"
-        } else {
-            "within"
-        };
-        Failure::new(
-            class,
-            format!(
-                "{what} {verb} {} s (backend.server.{option})",
-                limit.as_secs_f64()
-            ),
-        )
+        let verb = if class == ErrorClass::StallTimeout { "for" } else { "within" };
+        Failure::new(class, format!("{what} {verb} {} s (backend.server.{option})", limit.as_secs_f64()))
     }
 }

@@ -1,11 +1,6 @@
 //! A real server, where `AI_ENERGY_TEST_ENDPOINT` names one: counts must agree with the server's own.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod support;
 
@@ -27,10 +22,7 @@ fn asking(id: &str, max: u32) -> Request {
         do_sample: Some(false),
         ..GenerationParams::default()
     };
-    Request {
-        params: Arc::new(params),
-        ..request(id)
-    }
+    Request { params: Arc::new(params), ..request(id) }
 }
 
 async fn backend(options: Options) -> VllmBackend {
@@ -44,13 +36,9 @@ async fn backend(options: Options) -> VllmBackend {
 fn describe(name: &str, generation: &Generation) {
     let tokens = generation.completion_tokens.map_or(0, |count| count.tokens);
     let sent = generation.sent.unwrap();
-    let first = generation
-        .first_token
-        .map(|first| first.since(sent).as_secs_f64() * 1e3);
-    let decode = generation
-        .first_token
-        .zip(generation.chunks.last())
-        .map(|(first, last)| last.at.since(first));
+    let first = generation.first_token.map(|first| first.since(sent).as_secs_f64() * 1e3);
+    let decode =
+        generation.first_token.zip(generation.chunks.last()).map(|(first, last)| last.at.since(first));
     let rate = decode.map(|span| f64::from(tokens.saturating_sub(1)) / span.as_secs_f64());
     println!(
         "{name}: {tokens} tokens, {} chunks, first token {first:.1?} ms, {rate:.1?} tokens/s",
@@ -64,10 +52,7 @@ async fn a_real_server_agrees_with_our_counts() {
         println!("skipped: AI_ENERGY_TEST_ENDPOINT names no server");
         return;
     };
-    let mut options = Options {
-        endpoint,
-        ..Options::default()
-    };
+    let mut options = Options { endpoint, ..Options::default() };
     options.model = served_models(&options).await.unwrap().remove(0);
     let plain = backend(options.clone()).await;
     println!("server: {:?}", plain.info().server);
@@ -76,52 +61,22 @@ async fn a_real_server_agrees_with_our_counts() {
     let (mut prompt, mut generated) = (0, 0);
     let variants = [
         ("chat, streamed", ServerOptions::default()),
-        (
-            "chat, usage in every chunk",
-            ServerOptions {
-                continuous_usage: true,
-                ..ServerOptions::default()
-            },
-        ),
-        (
-            "chat, whole",
-            ServerOptions {
-                stream: false,
-                ..ServerOptions::default()
-            },
-        ),
-        (
-            "completions, streamed",
-            ServerOptions {
-                api: Api::Completions,
-                ..ServerOptions::default()
-            },
-        ),
+        ("chat, usage in every chunk", ServerOptions { continuous_usage: true, ..ServerOptions::default() }),
+        ("chat, whole", ServerOptions { stream: false, ..ServerOptions::default() }),
+        ("completions, streamed", ServerOptions { api: Api::Completions, ..ServerOptions::default() }),
     ];
     for (name, server) in variants {
         let streamed = server.stream;
-        let backend = VllmBackend::new(Options {
-            server,
-            ..options.clone()
-        })
-        .unwrap();
+        let backend = VllmBackend::new(Options { server, ..options.clone() }).unwrap();
         for turn in 0..2 {
             let id = format!("{}-{turn}", name.replace([',', ' '], ""));
             let generation = backend.generate(&asking(&id, TOKENS), &clock, &tally).await;
             assert_eq!(generation.error, None, "{name}");
             let completion = generation.completion_tokens.unwrap();
-            assert_eq!(
-                (completion.tokens, completion.source),
-                (TOKENS, TokenCountSource::Server),
-                "{name}"
-            );
+            assert_eq!((completion.tokens, completion.source), (TOKENS, TokenCountSource::Server), "{name}");
             assert_eq!(generation.first_token.is_some(), streamed, "{name}");
             describe(name, &generation);
-            let cached = if plain
-                .info()
-                .server
-                .is_some_and(|server| server.starts_with("llama.cpp"))
-            {
+            let cached = if plain.info().server.is_some_and(|server| server.starts_with("llama.cpp")) {
                 generation.cached_prompt_tokens.unwrap_or(0)
             } else {
                 0

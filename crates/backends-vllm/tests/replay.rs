@@ -1,11 +1,6 @@
 //! Recorded responses of real servers, replayed from a real socket in every awkward cut.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod support;
 
@@ -55,9 +50,7 @@ fn random(bytes: &[u8], seed: u64) -> Vec<Vec<u8>> {
     let mut state = seed;
     let (mut pieces, mut start) = (Vec::new(), 0);
     while start < bytes.len() {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let end = (start + 1 + (state >> 33) as usize % 97).min(bytes.len());
         pieces.push(bytes[start..end].to_vec());
         start = end;

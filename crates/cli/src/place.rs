@@ -30,9 +30,7 @@ pub struct Prepared {
 pub fn prepare(settings: &Settings, environment: Lookup<'_>) -> Result<Prepared, Fault> {
     let prepared = Prepared {
         run_id: run_id(&settings.name, SystemTime::now(), &suffix()),
-        results_dir: environment("RESULTS_DIR")
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from),
+        results_dir: environment("RESULTS_DIR").filter(|path| !path.is_empty()).map(PathBuf::from),
         output_dir: PathBuf::from(&settings.output_dir),
         collected_file: settings.reporter.output_file.clone(),
         emissions_dir: settings.metrics.output_dir.clone(),
@@ -41,10 +39,7 @@ pub fn prepare(settings: &Settings, environment: Lookup<'_>) -> Result<Prepared,
     if let Some(file) = &prepared.collected_file {
         place::check_appendable(file)?;
     }
-    if let Some(folder) = prepared
-        .emissions_dir
-        .as_deref()
-        .filter(|_| settings.metrics.kind == "codecarbon")
+    if let Some(folder) = prepared.emissions_dir.as_deref().filter(|_| settings.metrics.kind == "codecarbon")
     {
         place::check_appendable(&folder.join("emissions.csv"))?;
     }
@@ -63,17 +58,14 @@ impl Prepared {
         };
         let place = Place {
             run_dir,
-            csv_file: self.collected_file.clone(),
+            collected_file: self.collected_file.clone(),
             emissions_dir: self.emissions_dir.clone(),
         };
         Ok((place, moved))
     }
 
     fn collected(&self) -> Vec<PathBuf> {
-        let emissions = self
-            .emissions_dir
-            .as_deref()
-            .map(|folder: &Path| folder.join("emissions.csv"));
+        let emissions = self.emissions_dir.as_deref().map(|folder: &Path| folder.join("emissions.csv"));
         self.collected_file.iter().cloned().chain(emissions).collect()
     }
 }
@@ -82,13 +74,7 @@ impl Prepared {
 fn run_id(name: &str, now: SystemTime, suffix: &str) -> String {
     let plain: String = name
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || "._-".contains(c) {
-                c
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
         .take(80)
         .collect();
     let plain = plain.trim_matches(['-', '.']);
@@ -107,15 +93,11 @@ fn suffix() -> String {
 
 /// A wall time as RFC 3339 in UTC, to the millisecond.
 pub fn rfc3339(time: SystemTime) -> String {
-    utc(time).map_or_else(String::new, |time| {
-        time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-    })
+    utc(time).map_or_else(String::new, |time| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
 }
 
 fn utc(time: SystemTime) -> Option<jiff::Zoned> {
-    Timestamp::try_from(time)
-        .ok()
-        .map(|time| time.to_zoned(TimeZone::UTC))
+    Timestamp::try_from(time).ok().map(|time| time.to_zoned(TimeZone::UTC))
 }
 
 #[cfg(test)]
@@ -126,10 +108,7 @@ mod tests {
     #[test]
     fn ids_name_time_and_are_safe_as_folders() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_434_708_250);
-        assert_eq!(
-            run_id("my run/../x", time, "ab12"),
-            "my-run-..-x-20261123-115148-ab12"
-        );
+        assert_eq!(run_id("my run/../x", time, "ab12"), "my-run-..-x-20261123-115148-ab12");
         assert_eq!(run_id("...", time, "ab12"), "run-20261123-115148-ab12");
         assert_eq!(rfc3339(time), "2026-11-23T11:51:48.250Z");
     }

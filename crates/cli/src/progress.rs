@@ -83,10 +83,7 @@ impl Progress {
     /// Starts drawing on a thread of its own, so that a slow terminal never makes the load wait.
     pub fn start(globals: &Globals, tally: Arc<Tally>, clock: Clock) -> Self {
         if !lively(globals) {
-            return Self {
-                meter: None,
-                thread: None,
-            };
+            return Self { meter: None, thread: None };
         }
         let meter = Arc::new(LiveMeter::new(tally));
         let done = Arc::new(AtomicBool::new(false));
@@ -95,10 +92,7 @@ impl Progress {
             let (meter, done) = (Arc::clone(&meter), Arc::clone(&done));
             std::thread::spawn(move || draw(&meter, &done, clock, unicode))
         };
-        Self {
-            meter: Some(meter),
-            thread: Some((done, thread)),
-        }
+        Self { meter: Some(meter), thread: Some((done, thread)) }
     }
 
     /// What has to hear the run for the line to be right.

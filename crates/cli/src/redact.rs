@@ -32,15 +32,7 @@ fn walk(value: &mut Value, secret: bool) {
 /// `api_key` and the like, but not `api_key_env`, which names a variable.
 fn names_a_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    [
-        "api_key",
-        "token",
-        "hf_token",
-        "password",
-        "secret",
-        "authorization",
-    ]
-    .contains(&key.as_str())
+    ["api_key", "token", "hf_token", "password", "secret", "authorization"].contains(&key.as_str())
 }
 
 /// A URL without its credentials; other text as it is.

@@ -58,16 +58,8 @@ fn section(text: &mut String, command: &mut clap::Command, depth: usize) {
         .lines()
         .map(|line| line.trim_end().to_owned() + "\n")
         .collect();
-    let _ = writeln!(
-        text,
-        "{} {name}\n\n```text\n{}\n```\n",
-        "#".repeat(depth),
-        help.trim_end()
-    );
-    for inner in command
-        .get_subcommands_mut()
-        .filter(|inner| inner.get_name() != "help")
-    {
+    let _ = writeln!(text, "{} {name}\n\n```text\n{}\n```\n", "#".repeat(depth), help.trim_end());
+    for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
         section(text, inner, depth + 1);
     }
 }
@@ -86,38 +78,23 @@ fn rows(text: &mut String, root: &Value, section: &Value, defaults: &Value, pref
         return;
     };
     for (name, property) in properties {
-        let key = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         let default = &defaults[name];
         let target = referenced(root, property);
         if target["properties"].is_object() && default.is_object() {
             rows(text, root, target, default, &key);
             continue;
         }
-        let help = property["description"]
-            .as_str()
-            .or(target["description"].as_str())
-            .unwrap_or_default();
-        let shown = if default.is_null() {
-            "–".to_owned()
-        } else {
-            format!("`{default}`")
-        };
+        let help = property["description"].as_str().or(target["description"].as_str()).unwrap_or_default();
+        let shown = if default.is_null() { "–".to_owned() } else { format!("`{default}`") };
         let _ = writeln!(text, "| `{key}` | {} | {} |", cell(&shown), cell(help));
     }
 }
 
 /// The schema that a property refers to, or the property itself.
 fn referenced<'a>(root: &'a Value, property: &'a Value) -> &'a Value {
-    let target = property["$ref"]
-        .as_str()
-        .or_else(|| property["allOf"][0]["$ref"].as_str());
-    target
-        .and_then(|target| root.pointer(target.trim_start_matches('#')))
-        .unwrap_or(property)
+    let target = property["$ref"].as_str().or_else(|| property["allOf"][0]["$ref"].as_str());
+    target.and_then(|target| root.pointer(target.trim_start_matches('#'))).unwrap_or(property)
 }
 
 fn cell(text: &str) -> String {

@@ -26,10 +26,7 @@ pub struct Entry {
 
 impl Entry {
     fn new(name: &str, description: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            description: description.to_owned(),
-        }
+        Self { name: name.to_owned(), description: description.to_owned() }
     }
 }
 
@@ -92,44 +89,28 @@ pub fn backend_names() -> Vec<&'static str> {
 
 /// Backends as `list` shows them.
 pub fn backends() -> Vec<Entry> {
-    BACKENDS
-        .iter()
-        .map(|kind| Entry::new(kind.name, kind.description))
-        .collect()
+    BACKENDS.iter().map(|kind| Entry::new(kind.name, kind.description)).collect()
 }
 
 /// Energy sources as `list` shows them.
 pub fn sources() -> Vec<Entry> {
-    ai_energy_metrics::SOURCES
-        .iter()
-        .map(|kind| Entry::new(kind.name, kind.description))
-        .collect()
+    ai_energy_metrics::SOURCES.iter().map(|kind| Entry::new(kind.name, kind.description)).collect()
 }
 
 /// Kinds of datasets as `list` shows them.
 pub fn datasets() -> Vec<Entry> {
-    ai_energy_datasets::KINDS
-        .iter()
-        .map(|kind| Entry::new(kind.name, kind.description))
-        .collect()
+    ai_energy_datasets::KINDS.iter().map(|kind| Entry::new(kind.name, kind.description)).collect()
 }
 
 /// Reasoning formats as `list` shows them.
 pub fn formats() -> Vec<Entry> {
     let registry = ai_energy_formatters::Registry::builtin();
-    registry
-        .families()
-        .iter()
-        .map(|family| Entry::new(&family.name, &family.description))
-        .collect()
+    registry.families().iter().map(|family| Entry::new(&family.name, &family.description)).collect()
 }
 
 /// Result formats as `list` shows them.
 pub fn reporters() -> Vec<Entry> {
-    ai_energy_reporters::all()
-        .iter()
-        .map(|kind| Entry::new(kind.name, kind.description))
-        .collect()
+    ai_energy_reporters::all().iter().map(|kind| Entry::new(kind.name, kind.description)).collect()
 }
 
 #[cfg(test)]
@@ -155,11 +136,7 @@ mod tests {
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
                 assert!(plain && !entry.name.is_empty(), "{list}: `{}`", entry.name);
-                assert!(
-                    entry.description.len() >= 15,
-                    "{list}: `{}` is not described",
-                    entry.name
-                );
+                assert!(entry.description.len() >= 15, "{list}: `{}` is not described", entry.name);
             }
         }
     }

@@ -20,42 +20,15 @@ pub const ENVIRONMENT: [(&str, &str); 4] = [
 
 /// Config files that ship, compiled in so that `--config-name` works from any folder.
 pub const SHIPPED: [(&str, &str); 9] = [
-    (
-        "backend/pytorch.yaml",
-        include_str!("../../../configs/backend/pytorch.yaml"),
-    ),
-    (
-        "backend/vllm.yaml",
-        include_str!("../../../configs/backend/vllm.yaml"),
-    ),
-    (
-        "gpt_oss_120b.yaml",
-        include_str!("../../../configs/gpt_oss_120b.yaml"),
-    ),
-    (
-        "pytorch_multigpu.yaml",
-        include_str!("../../../configs/pytorch_multigpu.yaml"),
-    ),
-    (
-        "pytorch_test.yaml",
-        include_str!("../../../configs/pytorch_test.yaml"),
-    ),
-    (
-        "pytorch_validation.yaml",
-        include_str!("../../../configs/pytorch_validation.yaml"),
-    ),
-    (
-        "quickstart.yaml",
-        include_str!("../../../configs/quickstart.yaml"),
-    ),
-    (
-        "scenario/energy_star.yaml",
-        include_str!("../../../configs/scenario/energy_star.yaml"),
-    ),
-    (
-        "text_generation.yaml",
-        include_str!("../../../configs/text_generation.yaml"),
-    ),
+    ("backend/pytorch.yaml", include_str!("../../../configs/backend/pytorch.yaml")),
+    ("backend/vllm.yaml", include_str!("../../../configs/backend/vllm.yaml")),
+    ("gpt_oss_120b.yaml", include_str!("../../../configs/gpt_oss_120b.yaml")),
+    ("pytorch_multigpu.yaml", include_str!("../../../configs/pytorch_multigpu.yaml")),
+    ("pytorch_test.yaml", include_str!("../../../configs/pytorch_test.yaml")),
+    ("pytorch_validation.yaml", include_str!("../../../configs/pytorch_validation.yaml")),
+    ("quickstart.yaml", include_str!("../../../configs/quickstart.yaml")),
+    ("scenario/energy_star.yaml", include_str!("../../../configs/scenario/energy_star.yaml")),
+    ("text_generation.yaml", include_str!("../../../configs/text_generation.yaml")),
 ];
 
 /// Who set a key; the default where nobody did.
@@ -81,19 +54,13 @@ pub fn resolve(source: &ConfigSource) -> Result<Loaded<Settings>, CliError> {
 /// As [`resolve`].
 pub fn resolve_with(source: &ConfigSource, environment: Lookup<'_>) -> Result<Loaded<Settings>, CliError> {
     refuse_optimum(environment)?;
-    let (files, overrides): (Vec<_>, Vec<_>) = source
-        .inputs
-        .iter()
-        .cloned()
-        .partition(|input| !is_override(input));
+    let (files, overrides): (Vec<_>, Vec<_>) =
+        source.inputs.iter().cloned().partition(|input| !is_override(input));
     if let [first, second, ..] = files.as_slice() {
         let cause = format!("`{first}` and `{second}` are both config files");
-        return Err(usage(
-            "arguments",
-            cause,
-            "name one config; the rest are overrides like a.b=value",
-        )
-        .into());
+        return Err(
+            usage("arguments", cause, "name one config; the rest are overrides like a.b=value").into()
+        );
     }
     let mut file = files.into_iter().next();
     if let (Some(file), Some(name)) = (&file, &source.config_name) {
@@ -139,10 +106,7 @@ fn defaults(configured: bool) -> Result<Value, CliError> {
 }
 
 fn bindings() -> Vec<(String, String)> {
-    ENVIRONMENT
-        .iter()
-        .map(|(variable, key)| ((*variable).to_owned(), (*key).to_owned()))
-        .collect()
+    ENVIRONMENT.iter().map(|(variable, key)| ((*variable).to_owned(), (*key).to_owned())).collect()
 }
 
 /// Flags as config keys, with the flag as typed.
@@ -155,22 +119,10 @@ fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
         ("backend.type", text(&source.backend), "--backend"),
         ("backend.server.api", text(&source.api), "--api"),
         ("scenario.dataset_name", text(&source.dataset), "--dataset"),
-        (
-            "scenario.num_samples",
-            number(source.num_samples),
-            "--num-samples",
-        ),
+        ("scenario.num_samples", number(source.num_samples), "--num-samples"),
         ("load.concurrency", number(source.concurrency), "--concurrency"),
-        (
-            "scenario.generate_kwargs.max_new_tokens",
-            number(source.max_tokens),
-            "--max-tokens",
-        ),
-        (
-            "scenario.generate_kwargs.seed",
-            source.seed.map(|seed| json!(seed)),
-            "--seed",
-        ),
+        ("scenario.generate_kwargs.max_new_tokens", number(source.max_tokens), "--max-tokens"),
+        ("scenario.generate_kwargs.seed", source.seed.map(|seed| json!(seed)), "--seed"),
         ("output_dir", text(&source.output_dir), "--output-dir"),
     ];
     all.into_iter()

@@ -62,14 +62,10 @@ impl Check<'_> {
         branches: &[&Value],
         path: &mut Vec<String>,
     ) -> Vec<ConfigError> {
-        let of_kind: Vec<&&Value> = branches
-            .iter()
-            .filter(|b| fits_kind(node, b) && literals(b).is_none())
-            .collect();
+        let of_kind: Vec<&&Value> =
+            branches.iter().filter(|b| fits_kind(node, b) && literals(b).is_none()).collect();
         let tagged = of_kind.iter().find(|branch| tag_matches(node, branch));
-        let meant = tagged
-            .copied()
-            .or_else(|| of_kind.first().copied().filter(|_| of_kind.len() == 1));
+        let meant = tagged.copied().or_else(|| of_kind.first().copied().filter(|_| of_kind.len() == 1));
         if let Some(branch) = meant
             && let Err(errors) = self.branch(node, branch, path)
         {
@@ -129,11 +125,7 @@ impl Check<'_> {
             (Data::Text(text), _) | (_, Some(text)) => text.clone(),
             _ => return self.mismatch(node, wanted, path),
         };
-        let fault = error(
-            node,
-            path,
-            format!("expected {}, found `{found}`", either(&words)),
-        );
+        let fault = error(node, path, format!("expected {}, found `{found}`", either(&words)));
         match nearest_word(&found, values.iter().filter_map(|v| v.as_str())) {
             Some(word) => fault.hint(format!("did you mean `{word}`?")),
             None => fault.hint(format!("use {}", either(&words))),
@@ -141,21 +133,9 @@ impl Check<'_> {
     }
 
     fn mismatch(&self, node: &Node, wanted: &Value, path: &[String]) -> ConfigError {
-        let wants = |kind: &str| {
-            self.schema
-                .branches(wanted)
-                .iter()
-                .any(|b| types(b).contains(&kind))
-        };
-        let fault = error(
-            node,
-            path,
-            format!(
-                "expected {}, found {}",
-                expected(self.schema, wanted),
-                node.found()
-            ),
-        );
+        let wants = |kind: &str| self.schema.branches(wanted).iter().any(|b| types(b).contains(&kind));
+        let fault =
+            error(node, path, format!("expected {}, found {}", expected(self.schema, wanted), node.found()));
         match &node.data {
             Data::Null => fault.hint("leave the key out to keep its default"),
             Data::Bool(_) | Data::Number(_) if wants("string") => match &node.raw {
@@ -187,9 +167,7 @@ impl Check<'_> {
         let properties = wanted.get("properties").and_then(Value::as_object);
         let known = properties.into_iter().flat_map(Map::keys);
         let is_known = |key: &str| properties.is_some_and(|p| p.contains_key(key));
-        let order = known
-            .filter(|k| map.contains_key(*k))
-            .chain(map.keys().filter(|k| !is_known(k)));
+        let order = known.filter(|k| map.contains_key(*k)).chain(map.keys().filter(|k| !is_known(k)));
         for key in order {
             let Some(item) = map.get(key) else { continue };
             path.push(key.clone());
@@ -203,12 +181,8 @@ impl Check<'_> {
             }
             path.pop();
         }
-        for key in wanted
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
+        for key in
+            wanted.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
         {
             if !map.contains_key(key) {
                 path.push(key.to_owned());
@@ -216,11 +190,7 @@ impl Check<'_> {
                 path.pop();
             }
         }
-        if errors.is_empty() {
-            Ok(Value::Object(values))
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(Value::Object(values)) } else { Err(errors) }
     }
 
     fn unknown(&self, item: &Node, wanted: &Value, path: &[String]) -> ConfigError {
@@ -231,12 +201,7 @@ impl Check<'_> {
         if let Some(near) = nearest_key(self.schema, above, key) {
             return fault.hint(format!("did you mean `{near}`?"));
         }
-        let known: Vec<String> = self
-            .schema
-            .keys(wanted)
-            .iter()
-            .map(|k| format!("`{k}`"))
-            .collect();
+        let known: Vec<String> = self.schema.keys(wanted).iter().map(|k| format!("`{k}`")).collect();
         match (known.is_empty(), wanted.get("patternProperties")) {
             (false, _) => fault.hint(format!("the keys there are {}", known.join(", "))),
             (true, Some(patterns)) => {
@@ -244,12 +209,8 @@ impl Check<'_> {
                     r"^\d+$" => "a whole number".to_owned(),
                     other => format!("text that matches {other}"),
                 };
-                let patterns: Vec<_> = patterns
-                    .as_object()
-                    .into_iter()
-                    .flat_map(Map::keys)
-                    .map(in_words)
-                    .collect();
+                let patterns: Vec<_> =
+                    patterns.as_object().into_iter().flat_map(Map::keys).map(in_words).collect();
                 fault.hint(format!("a key there is {}", either(&patterns)))
             }
             (true, None) => fault,
@@ -267,11 +228,7 @@ impl Check<'_> {
             )]);
         }
         if let Some(most) = limit("maxItems").filter(|most| count > *most) {
-            return Err(vec![error(
-                node,
-                path,
-                format!("expected at most {most} elements, found {count}"),
-            )]);
+            return Err(vec![error(node, path, format!("expected at most {most} elements, found {count}"))]);
         }
         let any = Value::Bool(true);
         let item_schema = wanted.get("items").unwrap_or(&any);
@@ -287,11 +244,7 @@ impl Check<'_> {
             }
             path.pop();
         }
-        if errors.is_empty() {
-            Ok(Value::Array(values))
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(Value::Array(values)) } else { Err(errors) }
     }
 
     fn number(&self, node: &Node, number: &Number, wanted: &Value, path: &[String]) -> Checked {
@@ -327,11 +280,9 @@ impl Check<'_> {
             )]);
         }
         match wanted.get("pattern").and_then(Value::as_str) {
-            Some(pattern) if !matches(pattern, text) => Err(vec![error(
-                node,
-                path,
-                format!("expected text that matches {pattern}, found `{text}`"),
-            )]),
+            Some(pattern) if !matches(pattern, text) => {
+                Err(vec![error(node, path, format!("expected text that matches {pattern}, found `{text}`"))])
+            }
             _ => Ok(node.to_json()),
         }
     }
@@ -340,19 +291,11 @@ impl Check<'_> {
 /// The schema of a key that is no property, where the map takes such.
 fn extra<'s>(wanted: &'s Value, key: &str) -> Option<&'s Value> {
     let patterns = wanted.get("patternProperties").and_then(Value::as_object);
-    if let Some((_, schema)) = patterns
-        .into_iter()
-        .flatten()
-        .find(|(pattern, _)| matches(pattern, key))
-    {
+    if let Some((_, schema)) = patterns.into_iter().flatten().find(|(pattern, _)| matches(pattern, key)) {
         return Some(schema);
     }
     const ANY: &Value = &Value::Bool(true);
-    if closed(wanted) {
-        None
-    } else {
-        Some(wanted.get("additionalProperties").unwrap_or(ANY))
-    }
+    if closed(wanted) { None } else { Some(wanted.get("additionalProperties").unwrap_or(ANY)) }
 }
 
 /// Whether a text matches a schema's pattern; one that is no regular expression here refuses nothing.

@@ -78,29 +78,15 @@ impl<'a> Composer<'a> {
 
     /// Choices of groups that no list has asked for: they come above the file, as Hydra puts them.
     pub(crate) fn chosen_besides(&mut self) {
-        let rest: Vec<_> = self
-            .choices
-            .iter()
-            .filter(|(_, c)| !c.used)
-            .map(|(g, c)| (g.clone(), c.clone()))
-            .collect();
+        let rest: Vec<_> =
+            self.choices.iter().filter(|(_, c)| !c.used).map(|(g, c)| (g.clone(), c.clone())).collect();
         for (group, choice) in rest {
             let Some(name) = choice.name else { continue };
             let text = format!("{group}: {name}");
-            let wanted = Wanted::Group {
-                group,
-                choices: vec![name],
-            };
+            let wanted = Wanted::Group { group, choices: vec![name] };
             let (package, origin) = (None, choice.origin);
-            let entry = Entry {
-                wanted,
-                absolute: true,
-                package,
-                optional: false,
-                replaces: false,
-                origin,
-                text,
-            };
+            let entry =
+                Entry { wanted, absolute: true, package, optional: false, replaces: false, origin, text };
             self.entry(&entry, &Context::default());
         }
     }
@@ -117,11 +103,7 @@ impl<'a> Composer<'a> {
         let group = context.group.clone();
         let document = found.load(&|path, line| match group.is_empty() {
             true => Origin::File { path, line },
-            false => Origin::Group {
-                group: group.join("/"),
-                path,
-                line,
-            },
+            false => Origin::Group { group: group.join("/"), path, line },
         });
         match document {
             Ok(document) => {
@@ -181,15 +163,7 @@ impl<'a> Composer<'a> {
                 ),
             }
         }
-        if !entries.iter().any(|e| {
-            matches!(
-                e,
-                Ok(Entry {
-                    wanted: Wanted::Itself,
-                    ..
-                })
-            )
-        }) {
+        if !entries.iter().any(|e| matches!(e, Ok(Entry { wanted: Wanted::Itself, .. }))) {
             entries.push(itself(&origin));
         }
         let mut good = Vec::new();
@@ -214,9 +188,7 @@ impl<'a> Composer<'a> {
     /// One note for a key, however many files and lists have it.
     fn say_ignored(&mut self, key: &str, origin: &Origin) {
         if self.said.insert(key.to_owned()) {
-            self.notes.push(format!(
-                "{origin}: `{key}` is ignored: it configures another tool"
-            ));
+            self.notes.push(format!("{origin}: `{key}` is ignored: it configures another tool"));
         }
     }
 
@@ -225,28 +197,16 @@ impl<'a> Composer<'a> {
         for entry in entries.iter().filter(|entry| entry.replaces) {
             if let Wanted::Group { group, choices } = &entry.wanted {
                 let group = self.full_group(entry, group, context).join("/");
-                let choice = Choice {
-                    name: choices.first().cloned(),
-                    origin: entry.origin.clone(),
-                    used: false,
-                };
+                let choice =
+                    Choice { name: choices.first().cloned(), origin: entry.origin.clone(), used: false };
                 self.choices.entry(group).or_insert(choice);
             }
         }
     }
 
     fn full_group(&self, entry: &Entry, group: &str, context: &Context) -> Vec<String> {
-        let mut path = if entry.absolute {
-            Vec::new()
-        } else {
-            context.group.clone()
-        };
-        path.extend(
-            group
-                .split('/')
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned),
-        );
+        let mut path = if entry.absolute { Vec::new() } else { context.group.clone() };
+        path.extend(group.split('/').filter(|part| !part.is_empty()).map(str::to_owned));
         path
     }
 
@@ -284,12 +244,8 @@ impl<'a> Composer<'a> {
             if name == "???" {
                 let fault = ConfigError::new("must be chosen (the config says `???`)");
                 let key = dotted(group);
-                self.errors.push(
-                    fault
-                        .at(&entry.origin)
-                        .key(&key)
-                        .hint(format!("choose one with `{key}=NAME`")),
-                );
+                self.errors
+                    .push(fault.at(&entry.origin).key(&key).hint(format!("choose one with `{key}=NAME`")));
             } else {
                 self.load(&entry, context, group, &name, true);
             }
@@ -297,16 +253,8 @@ impl<'a> Composer<'a> {
     }
 
     fn load(&mut self, entry: &Entry, context: &Context, group: &[String], name: &str, chosen: bool) {
-        let mut package = if entry.absolute {
-            Vec::new()
-        } else {
-            context.package.clone()
-        };
-        let own = if entry.absolute {
-            group
-        } else {
-            group.get(context.group.len()..).unwrap_or_default()
-        };
+        let mut package = if entry.absolute { Vec::new() } else { context.package.clone() };
+        let own = if entry.absolute { group } else { group.get(context.group.len()..).unwrap_or_default() };
         match entry.package.as_deref() {
             Some("_global_") => package.clear(),
             Some("_here_") => {}
@@ -320,13 +268,7 @@ impl<'a> Composer<'a> {
             self.set_type(entry, &package, name, found.is_some());
         }
         match found {
-            Some(found) => self.file(
-                &found,
-                &Context {
-                    group: group.to_vec(),
-                    package,
-                },
-            ),
+            Some(found) => self.file(&found, &Context { group: group.to_vec(), package }),
             None if entry.optional => {}
             None => self.not_found(entry, group, name, &package, chosen),
         }
@@ -345,11 +287,8 @@ impl<'a> Composer<'a> {
     }
 
     fn not_found(&mut self, entry: &Entry, group: &[String], name: &str, package: &[String], chosen: bool) {
-        let typed = chosen
-            && matches!(
-                self.schema.at(&[package, &["type".to_owned()]].concat()),
-                Place::Known(_)
-            );
+        let typed =
+            chosen && matches!(self.schema.at(&[package, &["type".to_owned()]].concat()), Place::Known(_));
         if typed {
             self.notes.push(format!(
                 "{}: `{}` has no file of its own; it sets `{}.type`",
@@ -378,11 +317,9 @@ impl<'a> Composer<'a> {
 /// The line of the list that made the choice, as a group's.
 fn choice_origin(entry: &Entry, package: &[String]) -> Origin {
     match &entry.origin {
-        Origin::File { path, line } => Origin::Group {
-            group: package.join("/"),
-            path: path.clone(),
-            line: *line,
-        },
+        Origin::File { path, line } => {
+            Origin::Group { group: package.join("/"), path: path.clone(), line: *line }
+        }
         other => other.clone(),
     }
 }

@@ -74,18 +74,10 @@ fn bounds(schema: &Value) -> String {
         (None, Some(high)) if bound("exclusiveMinimum").is_none() => return format!(" ≤ {high}"),
         _ => {}
     }
-    let parts: Vec<String> = [
-        ("minimum", "≥"),
-        ("exclusiveMinimum", ">"),
-        ("maximum", "≤"),
-        ("exclusiveMaximum", "<"),
-    ]
-    .into_iter()
-    .filter_map(|(name, sign)| bound(name).map(|limit| format!("{sign} {limit}")))
-    .collect();
-    if parts.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", parts.join(" and "))
-    }
+    let parts: Vec<String> =
+        [("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<")]
+            .into_iter()
+            .filter_map(|(name, sign)| bound(name).map(|limit| format!("{sign} {limit}")))
+            .collect();
+    if parts.is_empty() { String::new() } else { format!(" {}", parts.join(" and ")) }
 }

@@ -58,11 +58,7 @@ impl Entry {
                     .ok_or_else(|| fault("a choice must be a name, a list of names or null"))?;
                 let text = format!(
                     "{key}: {}",
-                    if choices.is_empty() {
-                        "null".to_owned()
-                    } else {
-                        choices.join(", ")
-                    }
+                    if choices.is_empty() { "null".to_owned() } else { choices.join(", ") }
                 );
                 let mut entry = Self::new(&text, Wanted::Itself, node);
                 let group = entry.keywords(key);

@@ -22,12 +22,7 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error about something that is neither a key nor a place, for example a file that does not exist.
     pub(crate) fn new(cause: impl Into<String>) -> Self {
-        Self {
-            origin: None,
-            key: None,
-            cause: cause.into(),
-            hint: None,
-        }
+        Self { origin: None, key: None, cause: cause.into(), hint: None }
     }
 
     /// The same error with the place that set the value.

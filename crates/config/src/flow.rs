@@ -17,12 +17,7 @@ pub(crate) fn value(text: &str, origin: &Origin) -> Result<Node, String> {
     if !text.starts_with(['[', '{', '"', '\'']) {
         return Ok(Node::loose(text, origin.clone()));
     }
-    let mut reader = Reader {
-        text,
-        offset: 0,
-        origin,
-        depth: 0,
-    };
+    let mut reader = Reader { text, offset: 0, origin, depth: 0 };
     let node = reader.value(&[])?;
     match reader.rest().trim() {
         "" => Ok(node),
@@ -34,11 +29,7 @@ pub(crate) fn value(text: &str, origin: &Origin) -> Result<Node, String> {
 /// where a word is asked for and for use inside a longer text.
 pub(crate) fn from_outside(text: &str, origin: &Origin) -> Node {
     let node = value(text, origin).unwrap_or_else(|_| Node::loose(text, origin.clone()));
-    Node {
-        raw: Some(text.to_owned()),
-        loose: true,
-        ..node
-    }
+    Node { raw: Some(text.to_owned()), loose: true, ..node }
 }
 
 struct Reader<'t> {

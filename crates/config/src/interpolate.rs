@@ -29,11 +29,7 @@ enum Part<'t> {
 
 /// Replaces every interpolation; the errors are those of all values together.
 pub(crate) fn interpolate(root: &Node, lookup: &Lookup<'_>) -> Result<Node, Vec<ConfigError>> {
-    let expander = Expander {
-        root,
-        lookup,
-        steps: Cell::new(0),
-    };
+    let expander = Expander { root, lookup, steps: Cell::new(0) };
     let mut errors = Vec::new();
     let node = expander.walk(root, &mut Vec::new(), &mut Vec::new(), &mut errors);
     if errors.is_empty() { Ok(node) } else { Err(errors) }
@@ -106,18 +102,13 @@ impl Expander<'_> {
             )));
         }
         if self.steps.get() > MOST_STEPS {
-            return Err(place(
-                "takes more references than a configuration can need".to_owned(),
-            ));
+            return Err(place("takes more references than a configuration can need".to_owned()));
         }
         stack.push(key);
         let result = self.parts(text, node, stack).map_err(|error| match error.key {
             // A fault inside a value that this one refers to is that value's.
             Some(_) => error,
-            None => ConfigError {
-                hint: error.hint,
-                ..place(error.cause)
-            },
+            None => ConfigError { hint: error.hint, ..place(error.cause) },
         });
         stack.pop();
         result
@@ -128,10 +119,7 @@ impl Expander<'_> {
         if let [Part::Expression(inner)] = parts[..] {
             return self.expression(inner, &node.origin, stack);
         }
-        Ok(Node::text(
-            self.join(&parts, &node.origin, stack)?,
-            node.origin.clone(),
-        ))
+        Ok(Node::text(self.join(&parts, &node.origin, stack)?, node.origin.clone()))
     }
 
     fn join(
@@ -162,9 +150,7 @@ impl Expander<'_> {
             };
             return self.variable(name.trim(), default, false, origin, stack);
         }
-        let end = inner
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(inner.len());
+        let end = inner.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inner.len());
         let (name, rest) = inner.split_at(end);
         match rest {
             "" if !name.is_empty() => match (self.lookup)(name) {
@@ -191,10 +177,8 @@ impl Expander<'_> {
             return Ok(flow::from_outside(&value, origin));
         }
         let Some(default) = default else {
-            return Err(
-                ConfigError::new(format!("the environment variable {name} is not set"))
-                    .hint(format!("set it, or give a default: `${{{name}:-…}}`")),
-            );
+            return Err(ConfigError::new(format!("the environment variable {name} is not set"))
+                .hint(format!("set it, or give a default: `${{{name}:-…}}`")));
         };
         if let Some(word) = unquote(default) {
             return Ok(Node::text(word, origin.clone()));
@@ -210,9 +194,7 @@ impl Expander<'_> {
     fn reference(&self, key: &str, origin: &Origin, stack: &mut Vec<String>) -> Result<Node, ConfigError> {
         let path = split(key);
         let Some(target) = self.root.get(&path) else {
-            let fault = ConfigError::new(format!(
-                "refers to `{key}`, which is no key of this configuration"
-            ));
+            let fault = ConfigError::new(format!("refers to `{key}`, which is no key of this configuration"));
             let mut known = Vec::new();
             leaf_paths(self.root, &mut Vec::new(), &mut known);
             return Err(match nearest_word(key, known.iter().map(String::as_str)) {
@@ -223,18 +205,13 @@ impl Expander<'_> {
             });
         };
         if stack.iter().any(|above| above.starts_with(&format!("{key}."))) {
-            return Err(ConfigError::new(format!(
-                "refers to `{key}`, which holds this key itself"
-            )));
+            return Err(ConfigError::new(format!("refers to `{key}`, which holds this key itself")));
         }
         let mut errors = Vec::new();
         let value = self.walk(target, &mut path.clone(), stack, &mut errors);
         match errors.into_iter().next() {
             Some(error) => Err(error),
-            None => Ok(Node {
-                origin: origin.clone(),
-                ..value
-            }),
+            None => Ok(Node { origin: origin.clone(), ..value }),
         }
     }
 }
@@ -257,10 +234,8 @@ fn parse(text: &str) -> Result<Vec<Part<'_>>, ConfigError> {
         }
         push_text(&mut parts, &rest[..start]);
         let Some(end) = closing(&rest[start + 2..]) else {
-            return Err(
-                ConfigError::new(format!("`{}` has no closing brace", &rest[start..]))
-                    .hint("close it with `}`, or write `\\${` for the characters themselves"),
-            );
+            return Err(ConfigError::new(format!("`{}` has no closing brace", &rest[start..]))
+                .hint("close it with `}`, or write `\\${` for the characters themselves"));
         };
         parts.push(Part::Expression(&rest[start + 2..start + 2 + end]));
         rest = &rest[start + 3 + end..];
@@ -290,9 +265,7 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 fn unquote(text: &str) -> Option<&str> {
-    ['"', '\'']
-        .iter()
-        .find_map(|q| text.strip_prefix(*q)?.strip_suffix(*q))
+    ['"', '\''].iter().find_map(|q| text.strip_prefix(*q)?.strip_suffix(*q))
 }
 
 fn as_text(inner: &str, value: &Node) -> Result<String, ConfigError> {
@@ -312,10 +285,8 @@ fn as_text(inner: &str, value: &Node) -> Result<String, ConfigError> {
 
 fn unknown_resolver(inner: &str) -> ConfigError {
     let name = inner.split(':').next().unwrap_or(inner);
-    ConfigError::new(format!(
-        "`${{{inner}}}` asks for `{name}`, which is not understood here"
-    ))
-    .hint("use `${VAR:-default}`, `${oc.env:VAR,default}` or `${section.key}`")
+    ConfigError::new(format!("`${{{inner}}}` asks for `{name}`, which is not understood here"))
+        .hint("use `${VAR:-default}`, `${oc.env:VAR,default}` or `${section.key}`")
 }
 
 fn leaf_paths(node: &Node, path: &mut Vec<String>, known: &mut Vec<String>) {

@@ -43,22 +43,14 @@ pub(crate) fn fits_kind(node: &Node, wanted: &Value) -> bool {
 }
 
 fn is_whole(number: &Number) -> bool {
-    !number.is_f64()
-        || number
-            .as_f64()
-            .is_some_and(|v| v.fract() == 0.0 && v.abs() <= EXACT)
+    !number.is_f64() || number.as_f64().is_some_and(|v| v.fract() == 0.0 && v.abs() <= EXACT)
 }
 
 /// Whether a map carries the fixed value that tells this alternative from the others.
 pub(crate) fn tag_matches(node: &Node, branch: &Value) -> bool {
-    let properties = branch
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
-    let mut fixed = properties
-        .filter_map(|(key, schema)| schema.get("const").map(|value| (key, value)))
-        .peekable();
+    let properties = branch.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let mut fixed =
+        properties.filter_map(|(key, schema)| schema.get("const").map(|value| (key, value))).peekable();
     fixed.peek().is_some()
         && fixed.all(|(key, value)| node.get(&[key]).is_some_and(|v| v.to_json() == *value))
 }

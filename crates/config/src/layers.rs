@@ -34,18 +34,15 @@ pub(crate) fn merge(layers: &[Node]) -> Result<Node, ConfigError> {
     for (index, root) in layers.iter().enumerate() {
         figment = figment.merge(Layer { index, root });
     }
-    let merged = figment
-        .find_value("")
-        .map_err(|e| ConfigError::new(format!("cannot be layered: {}", e.kind)))?;
+    let merged =
+        figment.find_value("").map_err(|e| ConfigError::new(format!("cannot be layered: {}", e.kind)))?;
     let mut root = restore(&figment, layers, &merged, &mut Vec::new());
     root.origin = Origin::Default;
     Ok(root)
 }
 
 fn dict(map: &IndexMap<String, Node>) -> Dict {
-    map.iter()
-        .map(|(key, node)| (key.clone(), layered(node)))
-        .collect()
+    map.iter().map(|(key, node)| (key.clone(), layered(node))).collect()
 }
 
 fn layered(node: &Node) -> Layered {
@@ -73,16 +70,12 @@ fn restore(figment: &Figment, layers: &[Node], merged: &Layered, path: &mut Vec<
         .and_then(|index| layers.get(index));
     let winner = layer.and_then(|root| root.get(path.as_slice()));
     let Layered::Dict(_, dict) = merged else {
-        return winner
-            .cloned()
-            .unwrap_or_else(|| Node::new(Data::Null, Origin::Default));
+        return winner.cloned().unwrap_or_else(|| Node::new(Data::Null, Origin::Default));
     };
     let mut map = IndexMap::new();
     // figment sorts keys; a reader expects the order in which they were written.
-    let written = layers
-        .iter()
-        .filter_map(|root| root.get(path.as_slice())?.as_map())
-        .flat_map(IndexMap::keys);
+    let written =
+        layers.iter().filter_map(|root| root.get(path.as_slice())?.as_map()).flat_map(IndexMap::keys);
     let order: IndexSet<&String> = written.collect();
     for key in order {
         if let Some(value) = dict.get(key) {
@@ -91,8 +84,5 @@ fn restore(figment: &Figment, layers: &[Node], merged: &Layered, path: &mut Vec<
             path.pop();
         }
     }
-    Node::new(
-        Data::Map(map),
-        winner.map_or(Origin::Default, |node| node.origin.clone()),
-    )
+    Node::new(Data::Map(map), winner.map_or(Origin::Default, |node| node.origin.clone()))
 }

@@ -166,12 +166,7 @@ impl<'a> Loader<'a> {
             composer.main(found);
         }
         composer.chosen_besides();
-        let Composer {
-            layers,
-            mut notes,
-            errors: composed,
-            ..
-        } = composer;
+        let Composer { layers, mut notes, errors: composed, .. } = composer;
         errors.extend(composed);
         let stack = self.stack(&store, layers, &changes, &mut notes, &mut errors);
         if !errors.is_empty() {
@@ -182,24 +177,12 @@ impl<'a> Loader<'a> {
         let (merged, tree) = self.resolve(&stack).map_err(together)?;
         let value = self.deserialise(&merged, &tree)?;
         let origins = origins(&merged, &tree);
-        Ok(Loaded {
-            value,
-            tree,
-            origins,
-            notes,
-            file: main.map(|found| found.path),
-        })
+        Ok(Loaded { value, tree, origins, notes, file: main.map(|found| found.path) })
     }
 
     fn store(&self) -> Store {
         let beside = self.file.as_deref().and_then(Path::parent);
-        let beside = beside.map(|p| {
-            if p.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                p
-            }
-        });
+        let beside = beside.map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
         let mut folders = Vec::new();
         let wanted = self.config_dir.as_deref().into_iter().chain(beside);
         let default = self.config_dir.is_none().then_some(Path::new(DEFAULT_DIR));
@@ -208,18 +191,13 @@ impl<'a> Loader<'a> {
                 folders.push(folder.to_owned());
             }
         }
-        Store {
-            folders,
-            embedded: self.embedded,
-        }
+        Store { folders, embedded: self.embedded }
     }
 
     fn main(&self, store: &Store) -> Result<Option<Found>, ConfigError> {
         if let Some(folder) = self.config_dir.as_deref().filter(|folder| !folder.is_dir()) {
-            return Err(
-                ConfigError::new(format!("config folder {}: is no folder", folder.display()))
-                    .hint("check the path given with `--config-dir`"),
-            );
+            return Err(ConfigError::new(format!("config folder {}: is no folder", folder.display()))
+                .hint("check the path given with `--config-dir`"));
         }
         match (&self.file, &self.config_name) {
             (Some(path), Some(name)) => Err(ConfigError::new(format!(
@@ -265,11 +243,7 @@ impl<'a> Loader<'a> {
             let path: Vec<String> = error.path().iter().filter_map(segment).collect();
             let cause = error.inner().to_string();
             let fault = ConfigError::new(cause.trim_end_matches('.')).at(&merged.nearest(&path).origin);
-            if path.is_empty() {
-                fault.into()
-            } else {
-                fault.key(dotted(&path)).into()
-            }
+            if path.is_empty() { fault.into() } else { fault.key(dotted(&path)).into() }
         })
     }
 }

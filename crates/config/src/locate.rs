@@ -53,66 +53,38 @@ impl Store {
         let names: Vec<String> = if has_extension {
             vec![name.to_owned()]
         } else {
-            EXTENSIONS
-                .iter()
-                .map(|extension| format!("{name}.{extension}"))
-                .collect()
+            EXTENSIONS.iter().map(|extension| format!("{name}.{extension}")).collect()
         };
-        let on_disk = self
-            .folders
-            .iter()
-            .flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+        let on_disk = self.folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
         if let Some(path) = on_disk.into_iter().find(|path| path.is_file()) {
             return Some(Found { path, embedded: None });
         }
-        let (path, text) = self
-            .embedded
-            .iter()
-            .find(|(path, _)| names.iter().any(|name| name == path))?;
-        Some(Found {
-            path: PathBuf::from(format!("built-in:{path}")),
-            embedded: Some(text),
-        })
+        let (path, text) = self.embedded.iter().find(|(path, _)| names.iter().any(|name| name == path))?;
+        Some(Found { path: PathBuf::from(format!("built-in:{path}")), embedded: Some(text) })
     }
 
     /// A file that was named by its path.
     pub(crate) fn open(&self, path: &Path) -> Result<Found, ConfigError> {
         if path.exists() {
-            return Ok(Found {
-                path: path.to_owned(),
-                embedded: None,
-            });
+            return Ok(Found { path: path.to_owned(), embedded: None });
         }
         let fault = ConfigError::new(format!("config file {}: does not exist", path.display()));
-        let folder = path
-            .parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let near: Vec<String> = on_disk(folder, "")
-            .into_iter()
-            .map(|a| a.path.display().to_string())
-            .collect();
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let near: Vec<String> =
+            on_disk(folder, "").into_iter().map(|a| a.path.display().to_string()).collect();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let shipped = self
-            .embedded
-            .iter()
-            .map(|(p, _)| p.rsplit_once('.').map_or(*p, |(stem, _)| stem));
+        let shipped = self.embedded.iter().map(|(p, _)| p.rsplit_once('.').map_or(*p, |(stem, _)| stem));
         // The folder is the same for all and would make every name look near.
-        let file_name = |path: &Path| {
-            path.file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned()
-        };
+        let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let names: Vec<String> = near.iter().map(|path| file_name(Path::new(path))).collect();
         let word = nearest_word(&file_name(path), names.iter().map(String::as_str));
         if let Some(index) = word.and_then(|word| names.iter().position(|name| name == word)) {
             return Err(fault.hint(format!("did you mean {}?", near[index])));
         }
         if let Some(name) = shipped.clone().find(|name| *name == stem) {
-            return Err(fault.hint(format!(
-                "a config of that name ships with the program: `--config-name {name}`"
-            )));
+            return Err(
+                fault.hint(format!("a config of that name ships with the program: `--config-name {name}`"))
+            );
         }
         Err(match near.is_empty() {
             false => fault.hint(format!("configs there: {}", near.join(", "))),
@@ -126,24 +98,14 @@ impl Store {
             return Ok(found);
         }
         let folders: Vec<String> = self.folders.iter().map(|f| f.display().to_string()).collect();
-        let places = if folders.is_empty() {
-            String::new()
-        } else {
-            format!("in {} or ", folders.join(", "))
-        };
+        let places =
+            if folders.is_empty() { String::new() } else { format!("in {} or ", folders.join(", ")) };
         let fault = ConfigError::new(format!(
             "config `{name}`: not found {places}among those that ship with the program"
         ));
         let names: Vec<String> = self.all().into_iter().map(|a| a.name).collect();
-        let stem = EXTENSIONS
-            .iter()
-            .find_map(|e| name.strip_suffix(&format!(".{e}")))
-            .unwrap_or(name);
-        let mains: Vec<&str> = names
-            .iter()
-            .map(String::as_str)
-            .filter(|n| !n.contains('/'))
-            .collect();
+        let stem = EXTENSIONS.iter().find_map(|e| name.strip_suffix(&format!(".{e}"))).unwrap_or(name);
+        let mains: Vec<&str> = names.iter().map(String::as_str).filter(|n| !n.contains('/')).collect();
         Err(match nearest_word(stem, names.iter().map(String::as_str)) {
             Some(near) => fault.hint(format!("did you mean `{near}`?")),
             None if mains.is_empty() => fault,
@@ -168,22 +130,13 @@ impl Store {
         for folder in &self.folders {
             on_disk(folder, "").into_iter().for_each(&mut add);
             for group in sorted(folder).into_iter().filter(|path| path.is_dir()) {
-                let name = group
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                on_disk(&group, &format!("{name}/"))
-                    .into_iter()
-                    .for_each(&mut add);
+                let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                on_disk(&group, &format!("{name}/")).into_iter().for_each(&mut add);
             }
         }
         for (path, _) in self.embedded {
             let name = path.rsplit_once('.').map_or(*path, |(stem, _)| stem).to_owned();
-            add(Available {
-                name,
-                path: PathBuf::from(format!("built-in:{path}")),
-            });
+            add(Available { name, path: PathBuf::from(format!("built-in:{path}")) });
         }
         found.sort_by(|a, b| (a.name.contains('/'), &a.name).cmp(&(b.name.contains('/'), &b.name)));
         found
@@ -193,23 +146,13 @@ impl Store {
 /// The configurations in one folder, by name.
 fn on_disk(folder: &Path, prefix: &str) -> Vec<Available> {
     let is_config = |path: &PathBuf| {
-        let extension = path
-            .extension()
-            .map(|e| e.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let extension = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
         // `schema.json` describes configurations and is none.
         EXTENSIONS.contains(&extension.as_str()) && path.is_file() && !path.ends_with("schema.json")
     };
     let named = |path: PathBuf| {
-        let stem = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        Available {
-            name: format!("{prefix}{stem}"),
-            path,
-        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Available { name: format!("{prefix}{stem}"), path }
     };
     sorted(folder).into_iter().filter(is_config).map(named).collect()
 }

@@ -32,12 +32,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(data: Data, origin: Origin) -> Self {
-        Self {
-            data,
-            origin,
-            raw: None,
-            loose: false,
-        }
+        Self { data, origin, raw: None, loose: false }
     }
 
     pub(crate) fn text(text: impl Into<String>, origin: Origin) -> Self {
@@ -50,12 +45,7 @@ impl Node {
 
     /// Unquoted text from a place where quoting is lost.
     pub(crate) fn loose(text: &str, origin: Origin) -> Self {
-        Self {
-            data: crate::scalar::plain(text),
-            origin,
-            raw: Some(text.to_owned()),
-            loose: true,
-        }
+        Self { data: crate::scalar::plain(text), origin, raw: Some(text.to_owned()), loose: true }
     }
 
     /// A JSON value that all came from one place.
@@ -66,11 +56,9 @@ impl Node {
             Value::Number(number) => Data::Number(number.clone()),
             Value::String(text) => Data::Text(text.clone()),
             Value::Array(items) => Data::List(items.iter().map(|v| Self::from_json(v, origin)).collect()),
-            Value::Object(map) => Data::Map(
-                map.iter()
-                    .map(|(k, v)| (k.clone(), Self::from_json(v, origin)))
-                    .collect(),
-            ),
+            Value::Object(map) => {
+                Data::Map(map.iter().map(|(k, v)| (k.clone(), Self::from_json(v, origin))).collect())
+            }
         };
         Self::new(data, origin.clone())
     }
@@ -138,9 +126,7 @@ impl Node {
         }
         if let Some(map) = self.as_map_mut() {
             let origin = value.origin.clone();
-            map.entry(first.as_ref().to_owned())
-                .or_insert_with(|| Self::map(origin))
-                .put(rest, value);
+            map.entry(first.as_ref().to_owned()).or_insert_with(|| Self::map(origin)).put(rest, value);
         }
     }
 

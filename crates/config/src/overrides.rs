@@ -38,9 +38,7 @@ pub(crate) struct Override {
 
 impl Override {
     pub(crate) fn origin(&self) -> Origin {
-        Origin::Override {
-            text: self.text.clone(),
-        }
+        Origin::Override { text: self.text.clone() }
     }
 
     /// Reads one argument.
@@ -62,27 +60,17 @@ impl Override {
             return Err(malformed("it has no `=`".to_owned()));
         }
         let path = split(key);
-        if path
-            .iter()
-            .any(|part| part.is_empty() || part.contains(char::is_whitespace))
-        {
+        if path.iter().any(|part| part.is_empty() || part.contains(char::is_whitespace)) {
             return Err(malformed(format!("`{key}` is not a key")));
         }
-        let origin = Origin::Override {
-            text: text.to_owned(),
-        };
+        let origin = Origin::Override { text: text.to_owned() };
         let value = match value {
             // Hydra reads `key=` as an empty text.
             Some("") => Some(Node::text("", origin)),
             Some(value) => Some(flow::value(value, &origin).map_err(bad_value)?),
             None => None,
         };
-        Ok(Self {
-            action,
-            path,
-            value,
-            text: text.to_owned(),
-        })
+        Ok(Self { action, path, value, text: text.to_owned() })
     }
 }
 
@@ -117,29 +105,20 @@ pub(crate) fn apply(
 
 /// `+` adds: what a file or an earlier argument sets is not to be changed by it.
 fn refuse_what_is_set(change: &Override, below: &Below<'_>, layer: &Node) -> Result<(), ConfigError> {
-    let files = below
-        .set
-        .iter()
-        .rev()
-        .filter_map(|root| root.get(&change.path))
-        .filter(|n| n.origin.is_file());
+    let files =
+        below.set.iter().rev().filter_map(|root| root.get(&change.path)).filter(|n| n.origin.is_file());
     let Some(first) = layer.get(&change.path).or(files.into_iter().next()) else {
         return Ok(());
     };
     // A map is added to, key by key.
-    if matches!(
-        (&first.data, change.value.as_ref().map(|v| &v.data)),
-        (Data::Map(_), Some(Data::Map(_)))
-    ) {
+    if matches!((&first.data, change.value.as_ref().map(|v| &v.data)), (Data::Map(_), Some(Data::Map(_)))) {
         return Ok(());
     }
     let key = dotted(&change.path);
-    Err(
-        ConfigError::new(format!("is already set ({}), and `+` only adds", first.origin))
-            .at(&change.origin())
-            .key(&key)
-            .hint(format!("write `{key}=…` to change it, or `++{key}=…` for either")),
-    )
+    Err(ConfigError::new(format!("is already set ({}), and `+` only adds", first.origin))
+        .at(&change.origin())
+        .key(&key)
+        .hint(format!("write `{key}=…` to change it, or `++{key}=…` for either")))
 }
 
 fn delete(
@@ -150,11 +129,7 @@ fn delete(
     layer: &mut Node,
     notes: &mut Vec<String>,
 ) -> Result<(), ConfigError> {
-    let fault = |cause: String| {
-        ConfigError::new(cause)
-            .at(&change.origin())
-            .key(dotted(&change.path))
-    };
+    let fault = |cause: String| ConfigError::new(cause).at(&change.origin()).key(dotted(&change.path));
     let place = schema.at(&change.path);
     let stack = || std::iter::once(&*layer).chain(below.set.iter().rev());
     let current = stack().find_map(|root| root.get(&change.path)).cloned();
@@ -162,34 +137,22 @@ fn delete(
         && wanted.to_json() != current.to_json()
     {
         let found = current.found();
-        return Err(fault(format!(
-            "is not deleted: its value is {found} ({})",
-            current.origin
-        )));
+        return Err(fault(format!("is not deleted: its value is {found} ({})", current.origin)));
     }
     if place == Place::Unknown && current.is_none() {
         let fault = fault("unknown key".to_owned());
-        let near = change
-            .path
-            .split_last()
-            .and_then(|(key, above)| nearest_key(schema, above, key));
+        let near = change.path.split_last().and_then(|(key, above)| nearest_key(schema, above, key));
         return Err(match near {
             Some(near) => fault.hint(format!("did you mean `~{near}`?")),
             None => fault,
         });
     }
     layer.remove(&change.path);
-    below
-        .set
-        .iter_mut()
-        .for_each(|root| drop(root.remove(&change.path)));
+    below.set.iter_mut().for_each(|root| drop(root.remove(&change.path)));
     // A key of a free map has no default to go back to: it goes altogether.
     let freed = place == Place::Free && below.defaults.remove(&change.path).is_some();
     if current.is_none() && !freed {
-        notes.push(format!(
-            "`{}` changes nothing: nothing sets that key",
-            change.text
-        ));
+        notes.push(format!("`{}` changes nothing: nothing sets that key", change.text));
     }
     Ok(())
 }

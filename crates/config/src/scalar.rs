@@ -55,9 +55,7 @@ fn float(text: &str) -> Option<Number> {
     let digits = unsigned.split(['.', 'e', 'E']).next().unwrap_or_default();
     let well_formed = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && unsigned.chars().any(|c| c.is_ascii_digit())
-        && unsigned
-            .chars()
-            .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-' | '_'))
+        && unsigned.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-' | '_'))
         && unsigned.contains(['.', 'e', 'E'])
         && !(digits.len() > 1 && digits.starts_with('0'));
     if !well_formed {

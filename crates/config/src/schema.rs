@@ -60,19 +60,11 @@ impl Schema {
 
     fn collect_branches<'s>(&'s self, schema: &'s Value, depth: usize, found: &mut Vec<&'s Value>) {
         let schema = self.resolve(schema);
-        let alternatives = ["anyOf", "oneOf"]
-            .iter()
-            .find_map(|k| schema.get(k))
-            .and_then(Value::as_array);
-        let only = schema
-            .get("allOf")
-            .and_then(Value::as_array)
-            .filter(|parts| parts.len() == 1);
+        let alternatives = ["anyOf", "oneOf"].iter().find_map(|k| schema.get(k)).and_then(Value::as_array);
+        let only = schema.get("allOf").and_then(Value::as_array).filter(|parts| parts.len() == 1);
         match alternatives.or(only) {
             Some(parts) if depth > 0 => {
-                parts
-                    .iter()
-                    .for_each(|part| self.collect_branches(part, depth - 1, found));
+                parts.iter().for_each(|part| self.collect_branches(part, depth - 1, found));
             }
             _ => found.push(schema),
         }
@@ -81,8 +73,7 @@ impl Schema {
     /// The properties of every alternative that is a map.
     fn sections<'s>(&'s self, schema: &'s Value) -> Vec<&'s Map<String, Value>> {
         let maps = self.branches(schema).into_iter();
-        maps.filter_map(|branch| branch.get("properties").and_then(Value::as_object))
-            .collect()
+        maps.filter_map(|branch| branch.get("properties").and_then(Value::as_object)).collect()
     }
 
     /// The names of the keys that a map of this schema has.
@@ -98,9 +89,7 @@ impl Schema {
 
     /// The schema of a property.
     pub(crate) fn property<'s>(&'s self, schema: &'s Value, key: &str) -> Option<&'s Value> {
-        self.sections(schema)
-            .into_iter()
-            .find_map(|properties| properties.get(key))
+        self.sections(schema).into_iter().find_map(|properties| properties.get(key))
     }
 
     /// Whether the schema is a section: a map with properties of its own, and nothing else but perhaps null.
@@ -108,16 +97,12 @@ impl Schema {
         let branches = self.branches(schema);
         let is_null = |branch: &&Value| types(branch) == ["null"];
         branches.iter().any(|branch| branch.get("properties").is_some())
-            && branches
-                .iter()
-                .all(|branch| branch.get("properties").is_some() || is_null(branch))
+            && branches.iter().all(|branch| branch.get("properties").is_some() || is_null(branch))
     }
 
     /// Whether null is a value of its own there.
     pub(crate) fn allows_null(&self, schema: &Value) -> bool {
-        self.branches(schema)
-            .into_iter()
-            .any(|b| b == &Value::Bool(true) || types(b).contains(&"null"))
+        self.branches(schema).into_iter().any(|b| b == &Value::Bool(true) || types(b).contains(&"null"))
     }
 
     /// Whether a map of this schema takes keys that are not its properties.
@@ -218,20 +203,14 @@ pub(crate) fn nearest_key(schema: &Schema, above: &[String], key: &str) -> Optio
     let mut wanted = above.to_vec();
     wanted.push(key.to_owned());
     // The sections that the key stands in are near by spelling, and never what was meant.
-    let names: Vec<String> = paths
-        .iter()
-        .filter(|path| !wanted.starts_with(path))
-        .map(|path| dotted(path))
-        .collect();
+    let names: Vec<String> =
+        paths.iter().filter(|path| !wanted.starts_with(path)).map(|path| dotted(path)).collect();
     if let Some(name) = nearest_word(&dotted(&wanted), names.iter().map(String::as_str)) {
         return Some(name.to_owned());
     }
     let ends: Vec<String> = paths.iter().map(last).collect();
     let meant = nearest_word(key, ends.iter().map(String::as_str))?.to_owned();
-    paths
-        .iter()
-        .find(|path| last(path) == meant)
-        .map(|path| dotted(path))
+    paths.iter().find(|path| last(path) == meant).map(|path| dotted(path))
 }
 
 /// The nearest of some words, if one is near enough to be a slip of the hand: a third of the letters, at least one.
@@ -239,9 +218,6 @@ pub(crate) fn nearest_word<'w>(word: &str, words: impl Iterator<Item = &'w str>)
     let lower = word.to_lowercase();
     let distance = |other: &str| strsim::osa_distance(&lower, &other.to_lowercase());
     let limit = (lower.chars().count() / 3).max(1);
-    let near = words
-        .map(|other| (distance(other), other))
-        .min_by_key(|(distance, _)| *distance);
-    near.filter(|(distance, other)| *distance <= limit && *distance < other.chars().count())
-        .map(|(_, w)| w)
+    let near = words.map(|other| (distance(other), other)).min_by_key(|(distance, _)| *distance);
+    near.filter(|(distance, other)| *distance <= limit && *distance < other.chars().count()).map(|(_, w)| w)
 }

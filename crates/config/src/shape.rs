@@ -52,9 +52,6 @@ fn section(
 
 /// A free map written as a heading with nothing below it.
 fn is_empty_map(schema: &Schema, wanted: &Value, item: &Node) -> bool {
-    let takes_map_only = schema
-        .branches(wanted)
-        .into_iter()
-        .all(|b| crate::schema::types(b) == ["object"]);
+    let takes_map_only = schema.branches(wanted).into_iter().all(|b| crate::schema::types(b) == ["object"]);
     item.data == Data::Null && takes_map_only
 }

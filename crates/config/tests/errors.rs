@@ -28,10 +28,7 @@ fn a_near_miss_of_a_choice_is_suggested() {
 #[test]
 fn toml_and_json_errors_have_lines_too() {
     let folder = Folder::new(&[
-        (
-            "c.toml",
-            "name = \"x\"\n\n[backend]\nmodel = \"m\"\nendpoit = \"y\"\n[load]\nconcurrency = -1\n",
-        ),
+        ("c.toml", "name = \"x\"\n\n[backend]\nmodel = \"m\"\nendpoit = \"y\"\n[load]\nconcurrency = -1\n"),
         (
             "c.json",
             "{\n\t\"backend\": {\n\t\t\"endpoit\": \"y\"},\n\t\"load\":\n\t\t{\"concurrency\": 1.5}\n}\n",
@@ -72,16 +69,10 @@ fn syntax_errors_have_lines() {
 fn files_that_cannot_be_read_are_named() {
     let folder = Folder::new(&[("quick.yaml", ""), ("x.ini", ""), ("folder.yaml/inner.yaml", "")]);
     folder.write("latin1.yaml", b"name: x\noutput_dir: caf\xe9\n");
-    let errors: Vec<String> = [
-        "quik.yaml",
-        "elsewhere.yaml",
-        "x.ini",
-        "folder.yaml",
-        "latin1.yaml",
-    ]
-    .iter()
-    .map(|name| folder.errors(folder.loader(name).load()))
-    .collect();
+    let errors: Vec<String> = ["quik.yaml", "elsewhere.yaml", "x.ini", "folder.yaml", "latin1.yaml"]
+        .iter()
+        .map(|name| folder.errors(folder.loader(name).load()))
+        .collect();
     insta::assert_snapshot!(errors.join("\n"));
 }
 
@@ -110,11 +101,7 @@ fn arguments_environment_and_flags_are_named_as_the_place() {
         .environment(vec![("BENCHMARK_BACKEND".into(), "backend.type".into())], |var| {
             (var == "BENCHMARK_BACKEND").then(|| "optimum".to_owned())
         })
-        .flags(vec![(
-            "load.concurrency".into(),
-            0.into(),
-            "--concurrency".into(),
-        )])
+        .flags(vec![("load.concurrency".into(), 0.into(), "--concurrency".into())])
         .load();
     insta::assert_snapshot!(folder.errors(outcome));
 }
@@ -147,9 +134,7 @@ fn a_fault_that_another_layer_would_hide_is_still_told() {
     let folder = Folder::new(&[("c.yaml", "backend: vllm\n")]);
     let outcome = folder
         .loader("c.yaml")
-        .environment(vec![("BENCHMARK_MODEL".into(), "backend.model".into())], |_| {
-            Some("m".into())
-        })
+        .environment(vec![("BENCHMARK_MODEL".into(), "backend.model".into())], |_| Some("m".into()))
         .load();
     let errors = folder.errors(outcome);
     assert_eq!(
@@ -165,11 +150,7 @@ fn what_only_the_type_itself_can_judge_still_has_key_and_line() {
     impl<'de> serde::Deserialize<'de> for Even {
         fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
             let value = u32::deserialize(from)?;
-            if value % 2 == 0 {
-                Ok(Self(value))
-            } else {
-                Err(serde::de::Error::custom("must be even"))
-            }
+            if value % 2 == 0 { Ok(Self(value)) } else { Err(serde::de::Error::custom("must be even")) }
         }
     }
     #[derive(Debug, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -181,8 +162,5 @@ fn what_only_the_type_itself_can_judge_still_has_key_and_line() {
     let defaults = serde_json::to_value(Outer::default()).unwrap();
     let loader = ai_energy_config::Loader::new(defaults, schema).file(Some(folder.path("c.yaml")));
     let error = loader.load::<Outer>().map(|_| ()).unwrap_err().to_string();
-    assert!(
-        error.ends_with("c.yaml:3: key `inner.b`: must be even"),
-        "{error}"
-    );
+    assert!(error.ends_with("c.yaml:3: key `inner.b`: must be even"), "{error}");
 }

@@ -52,27 +52,14 @@ fn a_foreign_hydra_file_loads_without_any_of_its_groups() {
         .load::<Settings>()
         .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(loaded.value.backend.r#type, BackendType::Pytorch);
-    assert_eq!(
-        loaded.value.backend.device_ids,
-        DeviceIds::Text("0, 1, 2, 3, 4, 5, 6, 7".into())
-    );
+    assert_eq!(loaded.value.backend.device_ids, DeviceIds::Text("0, 1, 2, 3, 4, 5, 6, 7".into()));
     assert_eq!(loaded.value.backend.no_weights, Some(false));
     assert_eq!(loaded.value.scenario.num_samples, 1000);
     let path = folder.path("text_generation.yaml");
-    let group = Origin::Group {
-        group: "backend".into(),
-        path: path.clone(),
-        line: 3,
-    };
+    let group = Origin::Group { group: "backend".into(), path: path.clone(), line: 3 };
     assert_eq!(loaded.origins["backend.type"], group);
-    assert_eq!(
-        loaded.origins["backend.device_ids"],
-        Origin::File { path, line: 17 }
-    );
-    let notes = loaded
-        .notes
-        .join("\n")
-        .replace(&format!("{}/", folder.root().display()), "");
+    assert_eq!(loaded.origins["backend.device_ids"], Origin::File { path, line: 17 });
+    let notes = loaded.notes.join("\n").replace(&format!("{}/", folder.root().display()), "");
     insta::assert_snapshot!(notes);
 }
 
@@ -91,10 +78,7 @@ fn every_shipped_config_loads() {
             continue;
         };
         let arguments = vec![format!("{group}={choice}")];
-        let loaded = loader()
-            .config_dir(Some(shipped()))
-            .overrides(arguments)
-            .load::<Settings>();
+        let loaded = loader().config_dir(Some(shipped())).overrides(arguments).load::<Settings>();
         assert!(loaded.is_ok(), "{}: {:?}", config.name, loaded.err());
         names.push(config.name);
     }
@@ -109,37 +93,26 @@ fn every_shipped_config_loads() {
         "backend/pytorch",
         "scenario/energy_star",
     ] {
-        assert!(
-            names.iter().any(|name| name == wanted),
-            "{wanted} is not among {names:?}"
-        );
+        assert!(names.iter().any(|name| name == wanted), "{wanted} is not among {names:?}");
     }
 }
 
 #[test]
 fn shipped_configs_say_what_their_users_know() {
     let load = |name: &str| {
-        let loaded = loader()
-            .config_dir(Some(shipped()))
-            .config_name(Some(name.to_owned()))
-            .load::<Settings>();
+        let loaded =
+            loader().config_dir(Some(shipped())).config_name(Some(name.to_owned())).load::<Settings>();
         loaded.unwrap_or_else(|e| panic!("{e}")).value
     };
     let test = load("pytorch_test");
-    assert_eq!(
-        (test.backend.r#type, test.backend.model.as_str()),
-        (BackendType::Pytorch, "microsoft/phi-2")
-    );
+    assert_eq!((test.backend.r#type, test.backend.model.as_str()), (BackendType::Pytorch, "microsoft/phi-2"));
     assert_eq!((test.scenario.num_samples, test.metrics.enabled), (3, false));
     assert_eq!(test.scenario.generate_kwargs["max_new_tokens"], 50);
     assert_eq!(test.scenario.generate_kwargs["min_new_tokens"], 10);
     let validation = load("pytorch_validation.yaml");
     assert_eq!(validation.scenario.num_samples, 1000);
     assert_eq!(validation.scenario.generate_kwargs["max_new_tokens"], 10);
-    assert_eq!(
-        load("pytorch_multigpu").backend.device_ids,
-        DeviceIds::Many(vec![0, 1, 2, 3])
-    );
+    assert_eq!(load("pytorch_multigpu").backend.device_ids, DeviceIds::Many(vec![0, 1, 2, 3]));
     let energy_score = load("text_generation");
     assert_eq!(energy_score.backend.r#type, BackendType::Pytorch);
     assert_eq!(energy_score.scenario.dataset_name, "EnergyStarAI/text_generation");
@@ -156,19 +129,12 @@ fn self_decides_whether_the_file_or_the_group_wins() {
         ("defaults: [_self_, {backend: big}]", "group"),
     ] {
         let folder = Folder::new(&[("c.yaml", &format!("{list}\nbackend:\n  model: file\n")), group]);
-        let loaded = folder
-            .loader("c.yaml")
-            .load::<Settings>()
-            .unwrap_or_else(|e| panic!("{e}"));
+        let loaded = folder.loader("c.yaml").load::<Settings>().unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(loaded.value.backend.model, model, "{list}");
         assert_eq!(loaded.value.backend.device, "cpu");
         // A choice that is no type leaves the type alone.
         assert_eq!(loaded.origins["backend.type"], Origin::Default);
-        let place = Origin::Group {
-            group: "backend".into(),
-            path: folder.path("backend/big.yaml"),
-            line: 2,
-        };
+        let place = Origin::Group { group: "backend".into(), path: folder.path("backend/big.yaml"), line: 2 };
         assert_eq!(loaded.origins["backend.device"], place);
     }
 }
@@ -180,32 +146,16 @@ fn packages_say_where_a_groups_content_goes() {
             "c.yaml",
             "defaults:\n  - all: one\n  - scenario@metrics: two\n  - backend/three\n  - /four\n  - five@load: six\n",
         ),
-        (
-            "all/one.yaml",
-            "# a comment\n# @package _global_\nname: global\nbackend: {device: cpu}\n",
-        ),
+        ("all/one.yaml", "# a comment\n# @package _global_\nname: global\nbackend: {device: cpu}\n"),
         ("scenario/two.yaml", "project_name: packaged\n"),
         ("backend/three.yaml", "model: by-path\n"),
         ("four.yaml", "output_dir: absolute\n"),
         ("five/six.yaml", "concurrency: 7\n"),
     ]);
-    let value = folder
-        .loader("c.yaml")
-        .load::<Settings>()
-        .unwrap_or_else(|e| panic!("{e}"))
-        .value;
-    assert_eq!(
-        (value.name.as_str(), value.backend.device.as_str()),
-        ("global", "cpu")
-    );
-    assert_eq!(
-        (value.metrics.project_name.as_str(), value.backend.model.as_str()),
-        ("packaged", "by-path")
-    );
-    assert_eq!(
-        (value.output_dir.as_str(), value.load.concurrency),
-        ("absolute", 7)
-    );
+    let value = folder.loader("c.yaml").load::<Settings>().unwrap_or_else(|e| panic!("{e}")).value;
+    assert_eq!((value.name.as_str(), value.backend.device.as_str()), ("global", "cpu"));
+    assert_eq!((value.metrics.project_name.as_str(), value.backend.model.as_str()), ("packaged", "by-path"));
+    assert_eq!((value.output_dir.as_str(), value.load.concurrency), ("absolute", 7));
 }
 
 #[test]
@@ -220,14 +170,8 @@ fn lists_nest_replace_and_leave_out() {
         ("backend/small.yaml", "defaults: [common]\nmodel: small\n"),
         ("backend/common.yaml", "device: cpu\nmodel: common\n"),
     ]);
-    let loaded = folder
-        .loader("c.yaml")
-        .load::<Settings>()
-        .unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(
-        (loaded.value.name.as_str(), loaded.value.backend.model.as_str()),
-        ("base", "small")
-    );
+    let loaded = folder.loader("c.yaml").load::<Settings>().unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((loaded.value.name.as_str(), loaded.value.backend.model.as_str()), ("base", "small"));
     assert_eq!(loaded.value.backend.device, "cpu");
     assert_eq!(loaded.notes, Vec::<String>::new());
 }
@@ -236,19 +180,13 @@ fn lists_nest_replace_and_leave_out() {
 fn a_circle_of_lists_is_an_error() {
     let folder = Folder::new(&[("a.yaml", "defaults: [b]\n"), ("b.yaml", "defaults: [a]\n")]);
     let errors = folder.errors(folder.loader("a.yaml").load());
-    assert!(
-        errors.starts_with("config file a.yaml: includes itself\n  hint: the chain"),
-        "{errors}"
-    );
+    assert!(errors.starts_with("config file a.yaml: includes itself\n  hint: the chain"), "{errors}");
 }
 
 #[test]
 fn arguments_choose_groups() {
     let folder = Folder::new(&[
-        (
-            "listed.yaml",
-            "defaults: [{backend: vllm}]\nbackend: {type: vllm, model: mine}\n",
-        ),
+        ("listed.yaml", "defaults: [{backend: vllm}]\nbackend: {type: vllm, model: mine}\n"),
         ("plain.yaml", "backend: {type: vllm, model: mine}\n"),
         ("scenario/tiny.yaml", "num_samples: 2\n"),
     ]);
@@ -259,31 +197,13 @@ fn arguments_choose_groups() {
                 .overrides(vec![argument.into(), "scenario=tiny".into()])
                 .load::<Settings>();
             let loaded = loaded.unwrap_or_else(|e| panic!("{e}"));
-            assert_eq!(
-                loaded.value.backend.r#type,
-                BackendType::Pytorch,
-                "{name} {argument}"
-            );
-            assert_eq!(
-                loaded.origins["backend.type"],
-                Origin::Override {
-                    text: argument.into()
-                }
-            );
-            assert_eq!(
-                (
-                    loaded.value.backend.model.as_str(),
-                    loaded.value.scenario.num_samples
-                ),
-                ("mine", 2)
-            );
+            assert_eq!(loaded.value.backend.r#type, BackendType::Pytorch, "{name} {argument}");
+            assert_eq!(loaded.origins["backend.type"], Origin::Override { text: argument.into() });
+            assert_eq!((loaded.value.backend.model.as_str(), loaded.value.scenario.num_samples), ("mine", 2));
         }
     }
     let wrong = folder.errors(
-        folder
-            .loader("plain.yaml")
-            .overrides(vec!["scenario=tyni".into(), "backend=optimum".into()])
-            .load(),
+        folder.loader("plain.yaml").overrides(vec!["scenario=tyni".into(), "backend=optimum".into()]).load(),
     );
     assert!(
         wrong.contains(
@@ -307,26 +227,17 @@ static EMBEDDED: ai_energy_config::Embedded = &[
 #[test]
 fn embedded_configs_serve_where_the_disk_has_none() {
     let folder = Folder::new(&[]);
-    let at = |folder: &Folder| {
-        loader()
-            .config_dir(Some(folder.root().to_owned()))
-            .embedded(EMBEDDED)
-    };
+    let at = |folder: &Folder| loader().config_dir(Some(folder.root().to_owned())).embedded(EMBEDDED);
     let loaded = at(&folder)
         .config_name(Some("ours.yaml".into()))
         .load::<Settings>()
         .unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(
-        (loaded.value.name.as_str(), loaded.value.scenario.num_samples),
-        ("ours", 77)
-    );
+    assert_eq!((loaded.value.name.as_str(), loaded.value.scenario.num_samples), ("ours", 77));
     assert_eq!(loaded.origins["name"].to_string(), "built-in:ours.yaml:2");
     assert_eq!(loaded.file, Some(PathBuf::from("built-in:ours.yaml")));
     folder.write("ours.yaml", b"name: theirs\n");
-    let loaded = at(&folder)
-        .config_name(Some("ours".into()))
-        .load::<Settings>()
-        .unwrap_or_else(|e| panic!("{e}"));
+    let loaded =
+        at(&folder).config_name(Some("ours".into())).load::<Settings>().unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(loaded.value.name, "theirs");
     let names: Vec<String> = at(&folder).available().into_iter().map(|a| a.name).collect();
     assert_eq!(names, ["ours", "scenario/star"]);
@@ -337,42 +248,20 @@ fn embedded_configs_serve_where_the_disk_has_none() {
 #[test]
 fn a_config_dir_that_is_none_and_a_config_named_twice_are_errors() {
     let folder = Folder::new(&[("c.yaml", "")]);
-    let outcome = folder
-        .loader("c.yaml")
-        .config_dir(Some(folder.path("nowhere")))
-        .load();
-    assert!(
-        folder
-            .errors(outcome)
-            .starts_with("config folder nowhere: is no folder")
-    );
+    let outcome = folder.loader("c.yaml").config_dir(Some(folder.path("nowhere"))).load();
+    assert!(folder.errors(outcome).starts_with("config folder nowhere: is no folder"));
     let outcome = folder.loader("c.yaml").config_name(Some("c".into())).load();
-    assert!(
-        folder
-            .errors(outcome)
-            .starts_with("both the config file c.yaml and the config name `c`")
-    );
+    assert!(folder.errors(outcome).starts_with("both the config file c.yaml and the config name `c`"));
 }
 
 #[test]
 fn other_tools_keys_are_noted_wherever_they_stand() {
     let folder = Folder::new(&[("c.yaml", "hydra: {run: {dir: x}}\nlog_report: true\nname: x\n")]);
-    let arguments = vec![
-        "hydra.run.dir=/tmp".into(),
-        "launcher=torchrun".into(),
-        "~print_report".into(),
-    ];
-    let loaded = folder
-        .loader("c.yaml")
-        .overrides(arguments)
-        .load::<Settings>()
-        .unwrap_or_else(|e| panic!("{e}"));
+    let arguments = vec!["hydra.run.dir=/tmp".into(), "launcher=torchrun".into(), "~print_report".into()];
+    let loaded =
+        folder.loader("c.yaml").overrides(arguments).load::<Settings>().unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(loaded.notes.len(), 5, "{:?}", loaded.notes);
     assert!(loaded.notes.iter().all(|note| note.contains("ignored")));
     let strict = folder.loader("c.yaml").ignored(Vec::new()).load();
-    assert!(
-        folder
-            .errors(strict)
-            .contains("c.yaml:1: key `hydra`: unknown key")
-    );
+    assert!(folder.errors(strict).contains("c.yaml:1: key `hydra`: unknown key"));
 }

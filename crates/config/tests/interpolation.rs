@@ -66,10 +66,7 @@ fn a_whole_value_is_typed_and_an_embedded_one_is_text() {
         ("x${SPACED}", json!("x 7 ")),
         ("${SPACED}", json!(7)),
         ("${N}${N}", json!("2525")),
-        (
-            "http://${HOST:-localhost}:${PORT:-8000}/v1",
-            json!("http://localhost:8000/v1"),
-        ),
+        ("http://${HOST:-localhost}:${PORT:-8000}/v1", json!("http://localhost:8000/v1")),
         ("${name}", json!("base")),
         ("${scenario.num_samples}", json!(7)),
         ("n=${scenario.num_samples}!", json!("n=7!")),
@@ -94,42 +91,23 @@ fn a_number_from_outside_is_a_word_where_a_word_is_asked_for() {
     );
     let value = outcome.unwrap_or_else(|e| panic!("{e}")).value;
     assert_eq!((value.name.as_str(), value.scenario.num_samples), ("25", 25));
-    assert_eq!(
-        (value.scenario.truncation, value.backend.torch_dtype.as_str()),
-        (false, "off")
-    );
+    assert_eq!((value.scenario.truncation, value.backend.torch_dtype.as_str()), (false, "off"));
 }
 
 #[test]
 fn the_place_of_an_interpolated_value_is_its_line() {
     let (folder, outcome) = load("name: x\nscenario:\n  num_samples: ${N}\n");
-    let place = Origin::File {
-        path: folder.path("c.yaml"),
-        line: 3,
-    };
-    assert_eq!(
-        outcome.unwrap_or_else(|e| panic!("{e}")).origins["scenario.num_samples"],
-        place
-    );
+    let place = Origin::File { path: folder.path("c.yaml"), line: 3 };
+    assert_eq!(outcome.unwrap_or_else(|e| panic!("{e}")).origins["scenario.num_samples"], place);
 }
 
 #[test]
 fn an_environment_variable_hides_a_key_of_the_same_name() {
     let folder = Folder::new(&[("c.yaml", "name: key\noutput_dir: ${name}\n")]);
-    let with = folder
-        .loader("c.yaml")
-        .environment(Vec::new(), |var| (var == "name").then(|| "variable".into()));
-    assert_eq!(
-        with.load::<Settings>()
-            .unwrap_or_else(|e| panic!("{e}"))
-            .value
-            .output_dir,
-        "variable"
-    );
-    let without = folder
-        .loader("c.yaml")
-        .load::<Settings>()
-        .unwrap_or_else(|e| panic!("{e}"));
+    let with =
+        folder.loader("c.yaml").environment(Vec::new(), |var| (var == "name").then(|| "variable".into()));
+    assert_eq!(with.load::<Settings>().unwrap_or_else(|e| panic!("{e}")).value.output_dir, "variable");
+    let without = folder.loader("c.yaml").load::<Settings>().unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(without.value.output_dir, "key");
 }
 
@@ -151,11 +129,7 @@ fn references_that_multiply_are_refused() {
         text.push_str(&format!("    a{level}: \"{below}{below}{below}\"\n"));
     }
     let (folder, outcome) = load(&text);
-    assert!(
-        folder
-            .errors(outcome)
-            .contains("takes more references than a configuration can need")
-    );
+    assert!(folder.errors(outcome).contains("takes more references than a configuration can need"));
 }
 
 #[test]
@@ -163,10 +137,7 @@ fn other_faults_are_told_beside_an_unset_variable() {
     let (folder, outcome) = load("name: ${UNSET}\nbackend: {modle: x}\nscenario: {num_samples: 0}\n");
     let errors = folder.errors(outcome);
     assert_eq!(errors.matches("c.yaml:").count(), 3, "{errors}");
-    assert!(
-        errors.contains("c.yaml:1: key `name`: the environment variable UNSET is not set"),
-        "{errors}"
-    );
+    assert!(errors.contains("c.yaml:1: key `name`: the environment variable UNSET is not set"), "{errors}");
 }
 
 proptest! {

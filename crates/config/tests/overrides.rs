@@ -28,14 +28,8 @@ fn values_are_typed() {
         ("[]", json!([])),
         ("{}", json!({})),
         ("{a:1,b: x}", json!({"a": 1, "b": "x"})),
-        (
-            "{\"a\": [1.5, true], 'b': {c: null}}",
-            json!({"a": [1.5, true], "b": {"c": null}}),
-        ),
-        (
-            "{url: http://host:8000/v1, n: 1}",
-            json!({"url": "http://host:8000/v1", "n": 1}),
-        ),
+        ("{\"a\": [1.5, true], 'b': {c: null}}", json!({"a": [1.5, true], "b": {"c": null}})),
+        ("{url: http://host:8000/v1, n: 1}", json!({"url": "http://host:8000/v1", "n": 1})),
         ("[${NOT_SET:-4}, \"x\"]", json!([4, "x"])),
         ("{a: ${NOT_SET:-{b}}}", json!({"a": "{b}"})),
         ("a=b=c", json!("a=b=c")),
@@ -48,23 +42,13 @@ fn values_are_typed() {
 
 #[test]
 fn the_schema_says_whether_a_number_is_a_word() {
-    let value = arguments(&[
-        "name=5",
-        "backend.device_ids=0, 1",
-        "scenario.num_samples=1e3",
-        "backend.model=off",
-    ]);
+    let value =
+        arguments(&["name=5", "backend.device_ids=0, 1", "scenario.num_samples=1e3", "backend.model=off"]);
     let value = value.unwrap_or_else(|e| panic!("{e}")).value;
     assert_eq!((value.name.as_str(), value.backend.model.as_str()), ("5", "off"));
     assert_eq!(value.scenario.num_samples, 1000);
     assert_eq!(value.backend.device_ids, DeviceIds::Text("0, 1".into()));
-    let ids = |text: &str| {
-        arguments(&[text])
-            .unwrap_or_else(|e| panic!("{e}"))
-            .value
-            .backend
-            .device_ids
-    };
+    let ids = |text: &str| arguments(&[text]).unwrap_or_else(|e| panic!("{e}")).value.backend.device_ids;
     assert_eq!(ids("backend.device_ids=3"), DeviceIds::One(3));
     assert_eq!(ids("backend.device_ids=[3,1]"), DeviceIds::Many(vec![3, 1]));
 }
@@ -83,10 +67,7 @@ fn later_arguments_win_and_maps_merge() {
     let kwargs = json!({"max_new_tokens": 100, "min_new_tokens": 50, "top_k": 2, "top_p": 0.5, "seed": 3});
     assert_eq!(loaded.tree["scenario"]["generate_kwargs"], kwargs);
     let text = "++scenario.generate_kwargs.top_k=2".to_owned();
-    assert_eq!(
-        loaded.origins["scenario.generate_kwargs.top_k"],
-        Origin::Override { text }
-    );
+    assert_eq!(loaded.origins["scenario.generate_kwargs.top_k"], Origin::Override { text });
 }
 
 const FILE: (&str, &str) = (
@@ -96,10 +77,8 @@ const FILE: (&str, &str) = (
 
 fn with_file(arguments: &[&str]) -> (Folder, common::Outcome) {
     let folder = Folder::new(&[FILE]);
-    let outcome = folder
-        .loader("c.yaml")
-        .overrides(arguments.iter().map(|a| (*a).to_owned()).collect())
-        .load();
+    let outcome =
+        folder.loader("c.yaml").overrides(arguments.iter().map(|a| (*a).to_owned()).collect()).load();
     (folder, outcome)
 }
 
@@ -109,82 +88,39 @@ fn plus_refuses_what_a_file_sets() {
     let wanted = "override `+scenario.num_samples=5`: key `scenario.num_samples`: is already set (c.yaml:3), and `+` only adds\n  \
                   hint: write `scenario.num_samples=…` to change it, or `++scenario.num_samples=…` for either";
     assert_eq!(folder.errors(outcome), wanted);
-    let samples = |argument| {
-        with_file(&[argument])
-            .1
-            .unwrap_or_else(|e| panic!("{e}"))
-            .value
-            .scenario
-            .num_samples
-    };
-    assert_eq!(
-        (
-            samples("++scenario.num_samples=5"),
-            samples("scenario.num_samples=6")
-        ),
-        (5, 6)
-    );
+    let samples =
+        |argument| with_file(&[argument]).1.unwrap_or_else(|e| panic!("{e}")).value.scenario.num_samples;
+    assert_eq!((samples("++scenario.num_samples=5"), samples("scenario.num_samples=6")), (5, 6));
     // A default is no setting: adding over it is fine.
     let (_, outcome) = with_file(&["+load.concurrency=2", "+backend.device=cpu"]);
-    assert_eq!(
-        outcome.unwrap_or_else(|e| panic!("{e}")).value.load.concurrency,
-        2
-    );
+    assert_eq!(outcome.unwrap_or_else(|e| panic!("{e}")).value.load.concurrency, 2);
 }
 
 #[test]
 fn tilde_goes_back_to_the_default_and_empties_free_maps() {
-    let (_, outcome) = with_file(&[
-        "~name",
-        "~scenario.num_samples=4",
-        "~scenario.generate_kwargs.max_new_tokens",
-    ]);
+    let (_, outcome) =
+        with_file(&["~name", "~scenario.num_samples=4", "~scenario.generate_kwargs.max_new_tokens"]);
     let loaded = outcome.unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(
-        (loaded.value.name.as_str(), loaded.value.scenario.num_samples),
-        ("benchmark", 10)
-    );
-    assert_eq!(
-        loaded.tree["scenario"]["generate_kwargs"],
-        json!({"min_new_tokens": 50, "top_p": 0.3})
-    );
+    assert_eq!((loaded.value.name.as_str(), loaded.value.scenario.num_samples), ("benchmark", 10));
+    assert_eq!(loaded.tree["scenario"]["generate_kwargs"], json!({"min_new_tokens": 50, "top_p": 0.3}));
     assert_eq!(loaded.origins["name"], Origin::Default);
     let (_, outcome) = with_file(&["~scenario"]);
-    assert_eq!(
-        outcome.unwrap_or_else(|e| panic!("{e}")).value.scenario,
-        Settings::default().scenario
-    );
-    let (_, outcome) = with_file(&[
-        "scenario.num_samples=9",
-        "~scenario.num_samples",
-        "~load.concurrency",
-    ]);
+    assert_eq!(outcome.unwrap_or_else(|e| panic!("{e}")).value.scenario, Settings::default().scenario);
+    let (_, outcome) = with_file(&["scenario.num_samples=9", "~scenario.num_samples", "~load.concurrency"]);
     let loaded = outcome.unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(loaded.value.scenario.num_samples, 10);
-    assert_eq!(
-        loaded.notes,
-        ["`~load.concurrency` changes nothing: nothing sets that key"]
-    );
+    assert_eq!(loaded.notes, ["`~load.concurrency` changes nothing: nothing sets that key"]);
     let (folder, outcome) = with_file(&["~scenario.num_samples=3"]);
     let errors = folder.errors(outcome);
-    assert!(
-        errors.ends_with("is not deleted: its value is the number `4` (c.yaml:3)"),
-        "{errors}"
-    );
+    assert!(errors.ends_with("is not deleted: its value is the number `4` (c.yaml:3)"), "{errors}");
 }
 
 #[test]
 fn tilde_takes_a_misspelt_key_of_a_file_out() {
     let folder = Folder::new(&[("c.yaml", "backend: {modle: x}\n")]);
     assert!(folder.loader("c.yaml").load::<Settings>().is_err());
-    let mended = folder
-        .loader("c.yaml")
-        .overrides(vec!["~backend.modle".into()])
-        .load::<Settings>();
-    assert_eq!(
-        mended.unwrap_or_else(|e| panic!("{e}")).value,
-        Settings::default()
-    );
+    let mended = folder.loader("c.yaml").overrides(vec!["~backend.modle".into()]).load::<Settings>();
+    assert_eq!(mended.unwrap_or_else(|e| panic!("{e}")).value, Settings::default());
 }
 
 /// A value as Hydra would have it typed.

@@ -39,10 +39,7 @@ pub struct Clock {
 impl Clock {
     /// Starts a clock whose origin is now.
     pub fn start() -> Self {
-        Self {
-            origin: Instant::now(),
-            wall_origin: SystemTime::now(),
-        }
+        Self { origin: Instant::now(), wall_origin: SystemTime::now() }
     }
 
     /// The stamp of this moment.

@@ -24,10 +24,7 @@ pub struct FakeBackend {
 
 impl Default for FakeBackend {
     fn default() -> Self {
-        Self {
-            first_token: Duration::from_millis(20),
-            inter_token: Duration::from_millis(5),
-        }
+        Self { first_token: Duration::from_millis(20), inter_token: Duration::from_millis(5) }
     }
 }
 
@@ -55,25 +52,12 @@ impl Backend for FakeBackend {
 
     async fn generate(&self, request: &Request, clock: &Clock, tally: &Tally) -> Generation {
         let sent = clock.now();
-        let tokens = request
-            .prompt
-            .target_output_tokens
-            .or(request.params.max_new_tokens)
-            .unwrap_or(16)
-            .max(1);
+        let tokens =
+            request.prompt.target_output_tokens.or(request.params.max_new_tokens).unwrap_or(16).max(1);
         let mut chunks = Vec::with_capacity(tokens as usize);
         for position in 0..tokens {
-            tokio::time::sleep(if position == 0 {
-                self.first_token
-            } else {
-                self.inter_token
-            })
-            .await;
-            chunks.push(Chunk {
-                at: clock.now(),
-                channel: OutputChannel::Content,
-                tokens: Some(1),
-            });
+            tokio::time::sleep(if position == 0 { self.first_token } else { self.inter_token }).await;
+            chunks.push(Chunk { at: clock.now(), channel: OutputChannel::Content, tokens: Some(1) });
             tally.add_tokens(1);
         }
         let first = chunks.first().map(|chunk| chunk.at);
@@ -84,14 +68,8 @@ impl Backend for FakeBackend {
             first_content: first,
             end: clock.now(),
             chunks,
-            prompt_tokens: Some(TokenCount {
-                tokens: 8,
-                source: TokenCountSource::Server,
-            }),
-            completion_tokens: Some(TokenCount {
-                tokens,
-                source: TokenCountSource::Server,
-            }),
+            prompt_tokens: Some(TokenCount { tokens: 8, source: TokenCountSource::Server }),
+            completion_tokens: Some(TokenCount { tokens, source: TokenCountSource::Server }),
             finish_reason: Some(FinishReason::Length),
             ..Generation::default()
         }
@@ -119,10 +97,7 @@ impl FakeSource {
             gain_ci95: Some(0.0),
             counts: true,
         };
-        Self {
-            channels: [channel],
-            microwatts: (watts.max(0.0) * 1e6) as u64,
-        }
+        Self { channels: [channel], microwatts: (watts.max(0.0) * 1e6) as u64 }
     }
 }
 

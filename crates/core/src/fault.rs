@@ -36,12 +36,7 @@ pub struct Fault {
 impl Fault {
     /// A fault about `object` for `cause`, without a remedy yet.
     pub fn new(kind: FaultKind, object: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self {
-            kind,
-            object: object.into(),
-            cause: cause.into(),
-            remedy: String::new(),
-        }
+        Self { kind, object: object.into(), cause: cause.into(), remedy: String::new() }
     }
 
     /// The same fault with its remedy.
@@ -74,9 +69,6 @@ mod tests {
         let bare = Fault::new(FaultKind::Usage, "dataset a.txt", "has no column `text`");
         assert_eq!(bare.to_string(), "dataset a.txt: has no column `text`");
         let full = bare.remedy("set scenario.text_column_name");
-        assert!(
-            full.to_string()
-                .ends_with("\n  hint: set scenario.text_column_name")
-        );
+        assert!(full.to_string().ends_with("\n  hint: set scenario.text_column_name"));
     }
 }

@@ -99,10 +99,7 @@ impl Figure {
     pub fn scaled(&self, factor: f64, unit: &str) -> Self {
         let mut scaled = self.clone();
         scaled.unit = unit.to_owned();
-        scaled.value = self
-            .value
-            .map(|value| value * factor)
-            .filter(|value| value.is_finite());
+        scaled.value = self.value.map(|value| value * factor).filter(|value| value.is_finite());
         scaled.ci95 = self.ci95.map(|ci95| (ci95 * factor).abs());
         match scaled.value {
             Some(_) if scaled.provenance == Provenance::Measured => scaled.provenance = Provenance::Derived,

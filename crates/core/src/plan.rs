@@ -16,10 +16,7 @@ pub struct LoadPlan {
 impl Default for LoadPlan {
     /// One at a time; three failures in a row end the run, as in the Python package.
     fn default() -> Self {
-        Self {
-            concurrency: 1,
-            max_consecutive_failures: 3,
-        }
+        Self { concurrency: 1, max_consecutive_failures: 3 }
     }
 }
 

@@ -23,10 +23,7 @@ impl Prompt {
     pub fn text(index: usize, text: impl Into<String>) -> Self {
         Self {
             index,
-            messages: vec![Message {
-                role: Role::User,
-                content: text.into(),
-            }],
+            messages: vec![Message { role: Role::User, content: text.into() }],
             target_input_tokens: None,
             target_output_tokens: None,
         }

@@ -27,10 +27,7 @@ pub enum OutputChannel {
 /// One piece of a streamed generation: when it was read, what it belongs to, and the tokens in it where the server
 /// counts them. Stored as `[t_ns, channel, tokens]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    into = "(u64, OutputChannel, Option<u32>)",
-    from = "(u64, OutputChannel, Option<u32>)"
-)]
+#[serde(into = "(u64, OutputChannel, Option<u32>)", from = "(u64, OutputChannel, Option<u32>)")]
 pub struct Chunk {
     /// When its bytes left the socket.
     pub at: Stamp,
@@ -48,11 +45,7 @@ impl From<Chunk> for (u64, OutputChannel, Option<u32>) {
 
 impl From<(u64, OutputChannel, Option<u32>)> for Chunk {
     fn from((at, channel, tokens): (u64, OutputChannel, Option<u32>)) -> Self {
-        Self {
-            at: Stamp(at),
-            channel,
-            tokens,
-        }
+        Self { at: Stamp(at), channel, tokens }
     }
 }
 
@@ -332,9 +325,6 @@ pub struct RunRecord {
 impl RunRecord {
     /// The window of the measured requests; `None` where none was sent.
     pub fn load_window(&self) -> Option<(Stamp, Stamp)> {
-        self.phases
-            .iter()
-            .find(|phase| phase.kind == PhaseKind::Load)
-            .map(|phase| (phase.start, phase.end))
+        self.phases.iter().find(|phase| phase.kind == PhaseKind::Load).map(|phase| (phase.start, phase.end))
     }
 }

@@ -24,8 +24,8 @@ pub struct Report<'a> {
 pub struct Place {
     /// The run's folder; it exists.
     pub run_dir: PathBuf,
-    /// The CSV file that collects runs (`reporter.output_file`), where the config sets one.
-    pub csv_file: Option<PathBuf>,
+    /// The file that collects runs, one row each (`reporter.output_file`), where the config sets one.
+    pub collected_file: Option<PathBuf>,
     /// The folder of `emissions.csv` (`metrics.output_dir`), where the config sets one.
     pub emissions_dir: Option<PathBuf>,
 }
@@ -42,10 +42,7 @@ pub struct Written {
 impl Written {
     /// A file without a remark.
     pub fn at(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            note: None,
-        }
+        Self { path: path.to_owned(), note: None }
     }
 }
 

@@ -20,14 +20,8 @@ fn plan(concurrency: usize) -> Plan {
     Plan {
         name: "test".to_owned(),
         run_id: "test-1".to_owned(),
-        load: LoadPlan {
-            concurrency,
-            max_consecutive_failures: 3,
-        },
-        generation: GenerationParams {
-            max_new_tokens: Some(4),
-            ..GenerationParams::default()
-        },
+        load: LoadPlan { concurrency, max_consecutive_failures: 3 },
+        generation: GenerationParams { max_new_tokens: Some(4), ..GenerationParams::default() },
         sampling_interval_ms: 5,
         keep_text: false,
     }
@@ -67,10 +61,7 @@ fn parts(backend: impl Backend + 'static, prompts: usize) -> Parts {
 }
 
 fn quick() -> FakeBackend {
-    FakeBackend {
-        first_token: Duration::from_millis(2),
-        inter_token: Duration::from_millis(1),
-    }
+    FakeBackend { first_token: Duration::from_millis(2), inter_token: Duration::from_millis(1) }
 }
 
 /// Delegates to a fake and lets a test decide how a request ends.
@@ -84,15 +75,7 @@ struct Scripted<F> {
 impl<F> Scripted<F> {
     fn new(end: F) -> (Self, Arc<AtomicUsize>) {
         let most = Arc::new(AtomicUsize::new(0));
-        (
-            Self {
-                fake: quick(),
-                in_flight: AtomicUsize::new(0),
-                most_in_flight: Arc::clone(&most),
-                end,
-            },
-            most,
-        )
+        (Self { fake: quick(), in_flight: AtomicUsize::new(0), most_in_flight: Arc::clone(&most), end }, most)
     }
 }
 
@@ -120,11 +103,7 @@ impl<F: Fn(usize, Generation) -> Generation + Send + Sync> Backend for Scripted<
 }
 
 fn fail(mut generation: Generation) -> Generation {
-    let error = RequestError {
-        class: ErrorClass::Server,
-        message: "no".to_owned(),
-        status: Some(500),
-    };
+    let error = RequestError { class: ErrorClass::Server, message: "no".to_owned(), status: Some(500) };
     generation.error = Some(error);
     generation
 }
@@ -134,11 +113,7 @@ async fn keeps_exactly_the_asked_number_in_flight_and_runs_each_prompt_once() {
     let (backend, most) = Scripted::new(|_, generation| generation);
     let record = runner::run(plan(4), parts(backend, 13)).await;
     assert_eq!(most.load(Ordering::SeqCst), 4);
-    let mut indices: Vec<_> = record
-        .requests
-        .iter()
-        .map(|request| request.prompt_index)
-        .collect();
+    let mut indices: Vec<_> = record.requests.iter().map(|request| request.prompt_index).collect();
     indices.sort_unstable();
     assert_eq!(indices, (0..13).collect::<Vec<_>>());
     assert_eq!(record.ending, Ending::Complete);
@@ -150,18 +125,10 @@ async fn the_window_is_the_measured_requests_and_readings_enclose_it() {
     let record = runner::run(plan(2), parts(quick(), 6)).await;
     let (start, end) = record.load_window().unwrap();
     assert_eq!(
-        record
-            .requests
-            .iter()
-            .map(|request| request.scheduled)
-            .min()
-            .map(|first| first >= start),
+        record.requests.iter().map(|request| request.scheduled).min().map(|first| first >= start),
         Some(true)
     );
-    assert_eq!(
-        record.requests.iter().map(|request| request.generation.end).max(),
-        Some(end)
-    );
+    assert_eq!(record.requests.iter().map(|request| request.generation.end).max(), Some(end));
     assert!(record.readings.first().unwrap().at <= start);
     assert!(record.readings.last().unwrap().at >= end);
     assert!(record.readings.windows(2).all(|pair| pair[0].at <= pair[1].at));
@@ -173,32 +140,17 @@ async fn three_failures_in_a_row_end_the_run_and_keep_what_was_measured() {
         Scripted::new(|index, generation| if index >= 2 { fail(generation) } else { generation });
     let record = runner::run(plan(1), parts(backend, 50)).await;
     assert_eq!(record.ending, Ending::TooManyFailures { in_a_row: 3 });
-    assert_eq!(
-        record
-            .requests
-            .iter()
-            .filter(|request| request.succeeded())
-            .count(),
-        2
-    );
+    assert_eq!(record.requests.iter().filter(|request| request.succeeded()).count(), 2);
     assert_eq!(record.requests.len(), 5);
 }
 
 #[tokio::test]
 async fn failures_that_are_not_in_a_row_do_not_end_the_run() {
-    let (backend, _) = Scripted::new(|index, generation| {
-        if index % 3 == 2 {
-            generation
-        } else {
-            fail(generation)
-        }
-    });
+    let (backend, _) =
+        Scripted::new(|index, generation| if index % 3 == 2 { generation } else { fail(generation) });
     let record = runner::run(plan(1), parts(backend, 9)).await;
     assert_eq!(record.ending, Ending::Complete);
-    assert_eq!(
-        record.requests.iter().filter(|request| request.failed()).count(),
-        6
-    );
+    assert_eq!(record.requests.iter().filter(|request| request.failed()).count(), 6);
 }
 
 #[tokio::test]
@@ -207,11 +159,7 @@ async fn failures_ending_the_run_cancel_what_is_in_flight_without_counting_it_as
     let record = runner::run(plan(8), parts(backend, 40)).await;
     assert!(matches!(record.ending, Ending::TooManyFailures { .. }));
     let failed = record.requests.iter().filter(|request| request.failed()).count();
-    let cancelled = record
-        .requests
-        .iter()
-        .filter(|request| request.cancelled())
-        .count();
+    let cancelled = record.requests.iter().filter(|request| request.cancelled()).count();
     assert_eq!(failed + cancelled, record.requests.len());
     assert!(failed >= 3 && record.requests.len() < 40);
 }
@@ -233,34 +181,18 @@ impl Observer for StopAfter {
 #[tokio::test]
 async fn a_stop_keeps_what_ended_and_marks_the_rest_cancelled() {
     let mut parts = parts(quick(), 100);
-    parts.observers.push(Arc::new(StopAfter {
-        stop: parts.stop.clone(),
-        left: AtomicUsize::new(5),
-    }));
+    parts.observers.push(Arc::new(StopAfter { stop: parts.stop.clone(), left: AtomicUsize::new(5) }));
     let record = runner::run(plan(2), parts).await;
     assert_eq!(record.ending, Ending::Interrupted);
-    assert!(
-        record
-            .requests
-            .iter()
-            .filter(|request| request.succeeded())
-            .count()
-            >= 5
-    );
+    assert!(record.requests.iter().filter(|request| request.succeeded()).count() >= 5);
     assert!(record.requests.len() < 100);
-    assert_eq!(
-        record.requests.iter().filter(|request| request.failed()).count(),
-        0
-    );
+    assert_eq!(record.requests.iter().filter(|request| request.failed()).count(), 0);
 }
 
 #[tokio::test]
 async fn a_stop_after_the_last_request_interrupts_nothing() {
     let mut parts = parts(quick(), 3);
-    parts.observers.push(Arc::new(StopAfter {
-        stop: parts.stop.clone(),
-        left: AtomicUsize::new(3),
-    }));
+    parts.observers.push(Arc::new(StopAfter { stop: parts.stop.clone(), left: AtomicUsize::new(3) }));
     assert_eq!(runner::run(plan(1), parts).await.ending, Ending::Complete);
 }
 
@@ -269,38 +201,17 @@ async fn tokens_that_the_server_did_not_count_are_counted_by_the_tokenizer() {
     let (backend, _) = Scripted::new(|index, mut generation: Generation| {
         generation.text = Some("one two three".to_owned());
         if index == 0 {
-            generation.completion_tokens = Some(TokenCount {
-                tokens: 9,
-                source: TokenCountSource::Chunks,
-            });
+            generation.completion_tokens = Some(TokenCount { tokens: 9, source: TokenCountSource::Chunks });
         }
         generation
     });
     let record = runner::run(plan(1), parts(backend, 2)).await;
-    let counts: Vec<_> = record
-        .requests
-        .iter()
-        .map(|request| request.generation.completion_tokens.unwrap())
-        .collect();
-    assert_eq!(
-        counts[0],
-        TokenCount {
-            tokens: 3,
-            source: TokenCountSource::Tokenizer
-        }
-    );
-    assert_eq!(
-        counts[1],
-        TokenCount {
-            tokens: 4,
-            source: TokenCountSource::Server
-        }
-    );
+    let counts: Vec<_> =
+        record.requests.iter().map(|request| request.generation.completion_tokens.unwrap()).collect();
+    assert_eq!(counts[0], TokenCount { tokens: 3, source: TokenCountSource::Tokenizer });
+    assert_eq!(counts[1], TokenCount { tokens: 4, source: TokenCountSource::Server });
     assert!(
-        record
-            .requests
-            .iter()
-            .all(|request| request.generation.text.is_none()),
+        record.requests.iter().all(|request| request.generation.text.is_none()),
         "texts are dropped unless kept"
     );
 }
@@ -336,27 +247,10 @@ async fn a_source_that_dies_is_told_and_others_are_read_on() {
     parts.sources.sources.push(Box::new(Dying { channels, reads: 0 }));
     let record = runner::run(plan(1), parts).await;
     assert_eq!(record.channels.len(), 2);
-    assert_eq!(
-        record
-            .readings
-            .iter()
-            .filter(|reading| reading.channel == 1)
-            .count(),
-        1
-    );
-    assert!(
-        record
-            .readings
-            .iter()
-            .filter(|reading| reading.channel == 0)
-            .count()
-            > 3
-    );
+    assert_eq!(record.readings.iter().filter(|reading| reading.channel == 1).count(), 1);
+    assert!(record.readings.iter().filter(|reading| reading.channel == 0).count() > 3);
     let fault = &record.sampler.faults[0];
-    assert_eq!(
-        (fault.channel.as_str(), fault.count, fault.gone),
-        ("fake:cpu", 2, true)
-    );
+    assert_eq!((fault.channel.as_str(), fault.count, fault.gone), ("fake:cpu", 2, true));
     assert_eq!(fault.message, "busy");
 }
 

@@ -36,11 +36,7 @@ impl Dataset for BuiltinDataset {
             rows.push_text(Some(line.text));
         }
         rows.total = Some(rows.cells.len());
-        let origin = Origin {
-            name: "builtin".to_owned(),
-            kind: "builtin",
-            revision: None,
-        };
+        let origin = Origin { name: "builtin".to_owned(), kind: "builtin", revision: None };
         rows::assemble(origin, rows, limit, self.shuffle_seed)
     }
 }
@@ -61,9 +57,6 @@ mod tests {
         assert!(topics.len() >= 8, "{topics:?}");
         let words: Vec<usize> = texts.iter().map(|text| text.split_whitespace().count()).collect();
         let (shortest, longest) = (words.iter().min().unwrap(), words.iter().max().unwrap());
-        assert!(
-            *shortest < 15 && *longest > 100,
-            "lengths from {shortest} to {longest} words"
-        );
+        assert!(*shortest < 15 && *longest > 100, "lengths from {shortest} to {longest} words");
     }
 }

@@ -27,51 +27,32 @@ pub(crate) fn read(turns: &[Value]) -> Result<Conversation, String> {
         .enumerate()
         .map(|(position, turn)| read_turn(turn).map_err(|cause| format!("turn {}: {cause}", position + 1)))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(if sharegpt {
-        first_question(messages)
-    } else {
-        up_to_last_question(messages)
-    })
+    Ok(if sharegpt { first_question(messages) } else { up_to_last_question(messages) })
 }
 
 /// The first human turn and what the system said before it.
 fn first_question(messages: Vec<Message>) -> Conversation {
     let Some(at) = messages.iter().position(|message| message.role == Role::User) else {
-        return Conversation {
-            messages: Vec::new(),
-            cut: false,
-        };
+        return Conversation { messages: Vec::new(), cut: false };
     };
-    let messages = messages
-        .into_iter()
-        .take(at + 1)
-        .filter(|message| message.role != Role::Assistant)
-        .collect();
+    let messages =
+        messages.into_iter().take(at + 1).filter(|message| message.role != Role::Assistant).collect();
     Conversation { messages, cut: false }
 }
 
 /// Everything up to the last human turn.
 fn up_to_last_question(mut messages: Vec<Message>) -> Conversation {
     let before = messages.len();
-    let end = messages
-        .iter()
-        .rposition(|message| message.role == Role::User)
-        .map_or(0, |at| at + 1);
+    let end = messages.iter().rposition(|message| message.role == Role::User).map_or(0, |at| at + 1);
     messages.truncate(end);
-    Conversation {
-        cut: end > 0 && end < before,
-        messages,
-    }
+    Conversation { cut: end > 0 && end < before, messages }
 }
 
 fn read_turn(turn: &Value) -> Result<Message, String> {
     let Value::Object(fields) = turn else {
         return Err("is no object with `role` and `content`, or `from` and `value`".to_owned());
     };
-    let speaker = fields
-        .get("role")
-        .or_else(|| fields.get("from"))
-        .and_then(Value::as_str);
+    let speaker = fields.get("role").or_else(|| fields.get("from")).and_then(Value::as_str);
     let Some(speaker) = speaker else {
         return Err("does not say who speaks (`role` or `from`)".to_owned());
     };
@@ -82,23 +63,18 @@ fn read_turn(turn: &Value) -> Result<Message, String> {
         Some(Value::Null) | None => String::new(),
         Some(_) => return Err("its content is neither a text nor a list of parts".to_owned()),
     };
-    Ok(Message {
-        role: role(speaker)?,
-        content,
-    })
+    Ok(Message { role: role(speaker)?, content })
 }
 
 /// The text parts of a message in OpenAI's list form.
 fn join_parts(parts: &[Value]) -> Result<String, String> {
-    let texts = parts
-        .iter()
-        .map(|part| match part.get("text").and_then(Value::as_str) {
-            Some(text) => Ok(text),
-            None => {
-                let kind = part.get("type").and_then(Value::as_str).unwrap_or("unknown");
-                Err(format!("has a part of type `{kind}`; only text can be sent"))
-            }
-        });
+    let texts = parts.iter().map(|part| match part.get("text").and_then(Value::as_str) {
+        Some(text) => Ok(text),
+        None => {
+            let kind = part.get("type").and_then(Value::as_str).unwrap_or("unknown");
+            Err(format!("has a part of type `{kind}`; only text can be sent"))
+        }
+    });
     texts.collect::<Result<Vec<_>, _>>().map(|texts| texts.concat())
 }
 
@@ -108,9 +84,7 @@ fn role(word: &str) -> Result<Role, String> {
         "system" | "developer" => Ok(Role::System),
         "user" | "human" => Ok(Role::User),
         "assistant" | "gpt" | "chatgpt" | "bing" | "bard" | "model" => Ok(Role::Assistant),
-        _ => Err(format!(
-            "speaker `{word}` is not known; use system, user (human) or assistant (gpt)"
-        )),
+        _ => Err(format!("speaker `{word}` is not known; use system, user (human) or assistant (gpt)")),
     }
 }
 
@@ -124,11 +98,7 @@ mod tests {
     }
 
     fn said(conversation: &Conversation) -> Vec<(&'static str, &str)> {
-        conversation
-            .messages
-            .iter()
-            .map(|m| (m.role.word(), m.content.as_str()))
-            .collect()
+        conversation.messages.iter().map(|m| (m.role.word(), m.content.as_str())).collect()
     }
 
     #[test]
@@ -143,12 +113,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             said(&conversation),
-            [
-                ("system", "Be brief."),
-                ("user", "A?"),
-                ("assistant", "B."),
-                ("user", "C?")
-            ]
+            [("system", "Be brief."), ("user", "A?"), ("assistant", "B."), ("user", "C?")]
         );
         assert!(conversation.cut);
     }
@@ -168,19 +133,11 @@ mod tests {
 
     #[test]
     fn a_conversation_without_a_question_is_empty() {
-        for turns in [
-            json!([]),
-            json!([{"from": "gpt", "value": "B."}]),
-            json!([{"role": "system", "content": "x"}]),
-        ] {
+        for turns in
+            [json!([]), json!([{"from": "gpt", "value": "B."}]), json!([{"role": "system", "content": "x"}])]
+        {
             let conversation = read_json(turns).unwrap();
-            assert_eq!(
-                conversation,
-                Conversation {
-                    messages: Vec::new(),
-                    cut: false
-                }
-            );
+            assert_eq!(conversation, Conversation { messages: Vec::new(), cut: false });
         }
     }
 
@@ -197,10 +154,7 @@ mod tests {
             ),
             (json!([{"content": "x"}]), "turn 1: does not say who speaks"),
             (json!(["x"]), "turn 1: is no object"),
-            (
-                json!([{"role": "user", "content": 5}]),
-                "turn 1: its content is neither",
-            ),
+            (json!([{"role": "user", "content": 5}]), "turn 1: its content is neither"),
         ] {
             let error = read_json(turns).unwrap_err();
             assert!(error.starts_with(cause), "{error}");

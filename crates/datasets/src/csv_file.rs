@@ -24,28 +24,17 @@ const SNIFF_BYTES: u64 = 64 * 1024;
 pub(crate) fn read(path: &Path, want: &Want) -> Result<Rows, Fault> {
     let mut file = files::open(path, want)?;
     let separator = sniff(&head(&mut file, path, want)?);
-    let builder = |file| {
-        ReaderBuilder::new()
-            .delimiter(separator)
-            .flexible(true)
-            .from_reader(file)
-    };
+    let builder = |file| ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(file);
     let mut reader = builder(BufReader::new(file));
     let columns = header(&mut reader, path, want)?;
     if columns.is_empty() {
-        return Ok(Rows {
-            total: Some(0),
-            ..Rows::default()
-        });
+        return Ok(Rows { total: Some(0), ..Rows::default() });
     }
     let names: Vec<&str> = columns.iter().map(String::as_str).collect();
     let Some(name) = want.pick_column(&names) else {
         return Err(want.no_column(&names));
     };
-    let at = names
-        .iter()
-        .position(|column| *column == name)
-        .unwrap_or_default();
+    let at = names.iter().position(|column| *column == name).unwrap_or_default();
     read_records(&mut reader, path, want, at, columns.len())
 }
 
@@ -53,10 +42,7 @@ pub(crate) fn read(path: &Path, want: &Want) -> Result<Rows, Fault> {
 fn head(file: &mut File, path: &Path, want: &Want) -> Result<Vec<u8>, Fault> {
     let failed = |error: std::io::Error| files::unreadable(path, &error, want);
     let mut start = Vec::new();
-    file.by_ref()
-        .take(SNIFF_BYTES)
-        .read_to_end(&mut start)
-        .map_err(failed)?;
+    file.by_ref().take(SNIFF_BYTES).read_to_end(&mut start).map_err(failed)?;
     let mark = files::byte_order_mark(&start, want)?;
     file.seek(SeekFrom::Start(mark as u64)).map_err(failed)?;
     start.drain(..mark);
@@ -66,17 +52,10 @@ fn head(file: &mut File, path: &Path, want: &Want) -> Result<Vec<u8>, Fault> {
 /// The separator that splits the first records into the same number of cells, more than one; failing that, a comma.
 fn sniff(start: &[u8]) -> u8 {
     let cells = |separator: u8| {
-        let mut reader = ReaderBuilder::new()
-            .delimiter(separator)
-            .flexible(true)
-            .has_headers(false)
-            .from_reader(start);
-        let mut counts: Vec<usize> = reader
-            .byte_records()
-            .map_while(Result::ok)
-            .take(50)
-            .map(|r| r.len())
-            .collect();
+        let mut reader =
+            ReaderBuilder::new().delimiter(separator).flexible(true).has_headers(false).from_reader(start);
+        let mut counts: Vec<usize> =
+            reader.byte_records().map_while(Result::ok).take(50).map(|r| r.len()).collect();
         // The last one may be cut off by the end of the sample.
         if counts.len() > 1 && start.len() as u64 == SNIFF_BYTES {
             counts.pop();
@@ -96,13 +75,8 @@ fn sniff(start: &[u8]) -> u8 {
 }
 
 fn header<R: Read>(reader: &mut Reader<R>, path: &Path, want: &Want) -> Result<Vec<String>, Fault> {
-    let header = reader
-        .byte_headers()
-        .map_err(|error| broken(path, &error, want))?;
-    header
-        .iter()
-        .map(|cell| files::utf8(cell, 1, want).map(|name| name.trim().to_owned()))
-        .collect()
+    let header = reader.byte_headers().map_err(|error| broken(path, &error, want))?;
+    header.iter().map(|cell| files::utf8(cell, 1, want).map(|name| name.trim().to_owned())).collect()
 }
 
 fn read_records<R: Read>(
@@ -119,30 +93,16 @@ fn read_records<R: Read>(
         if matches!(want.take, Take::First(limit) if found >= limit) {
             return Ok(rows);
         }
-        if !reader
-            .read_byte_record(&mut record)
-            .map_err(|error| broken(path, &error, want))?
-        {
+        if !reader.read_byte_record(&mut record).map_err(|error| broken(path, &error, want))? {
             break;
         }
-        let start = record
-            .position()
-            .map_or((0, 0), |position| (position.byte(), position.line()));
+        let start = record.position().map_or((0, 0), |position| (position.byte(), position.line()));
         last_start = start;
         if record.len() > columns {
-            let cause = format!(
-                "line {} has {} cells where the header has {columns}",
-                start.1,
-                record.len()
-            );
-            return Err(want
-                .fault(cause)
-                .remedy("put cells that hold the separator in double quotes"));
+            let cause = format!("line {} has {} cells where the header has {columns}", start.1, record.len());
+            return Err(want.fault(cause).remedy("put cells that hold the separator in double quotes"));
         }
-        let text = record
-            .get(at)
-            .map(|cell| files::utf8(cell, start.1, want))
-            .transpose()?;
+        let text = record.get(at).map(|cell| files::utf8(cell, start.1, want)).transpose()?;
         let filled = text.filter(|text| !text.trim().is_empty());
         found += usize::from(filled.is_some());
         rows.cast += usize::from(filled.is_some_and(is_number));
@@ -177,9 +137,7 @@ fn refuse_open_quote(path: &Path, (byte, line): (u64, u64), want: &Want) -> Resu
     }
     if quotes % 2 == 1 && lines > 1 {
         return Err(want
-            .fault(format!(
-                "a double quote is opened in the record at line {line} and never closed"
-            ))
+            .fault(format!("a double quote is opened in the record at line {line} and never closed"))
             .remedy("close it, or write a quote inside a quoted cell twice"));
     }
     Ok(())

@@ -104,9 +104,7 @@ impl FromStr for Distribution {
             "normal" => pair(rest).map(|(mean, sd)| Self::Normal { mean, sd }),
             "lognormal" => pair(rest).map(|(median, sigma)| Self::LogNormal { median, sigma }),
             _ => {
-                return Err(DistributionError(format!(
-                    "`{name}` is no distribution of token counts"
-                )));
+                return Err(DistributionError(format!("`{name}` is no distribution of token counts")));
             }
         };
         let distribution =
@@ -144,10 +142,7 @@ fn count(text: &str) -> Option<u32> {
 
 /// The two ends of `a..b`, `a..=b` or `a-b`. The ends are both meant to be drawn, whichever way it is written.
 fn range(text: &str) -> Option<(&str, &str)> {
-    let ends = text
-        .split_once("..=")
-        .or_else(|| text.split_once(".."))
-        .or_else(|| text.split_once('-'))?;
+    let ends = text.split_once("..=").or_else(|| text.split_once("..")).or_else(|| text.split_once('-'))?;
     (count(ends.0).is_some() && count(ends.1).is_some()).then_some(ends)
 }
 

@@ -42,10 +42,7 @@ impl Format {
     /// The format of a file by its name.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        Self::EXTENSIONS
-            .iter()
-            .find(|(known, _)| *known == extension)
-            .map(|(_, format)| *format)
+        Self::EXTENSIONS.iter().find(|(known, _)| *known == extension).map(|(_, format)| *format)
     }
 
     /// The kind as the registry lists it.
@@ -95,11 +92,7 @@ impl Dataset for FileDataset {
             txt_separator: self.txt_separator.clone(),
         };
         let rows = read_apart(self.format, self.path.clone(), want).await?;
-        let origin = Origin {
-            name: self.name.clone(),
-            kind: self.format.kind(),
-            revision: None,
-        };
+        let origin = Origin { name: self.name.clone(), kind: self.format.kind(), revision: None };
         rows::assemble(origin, rows, limit, self.shuffle_seed)
     }
 }
@@ -151,8 +144,7 @@ pub(crate) fn utf8<'a>(bytes: &'a [u8], line: u64, want: &Want) -> Result<&'a st
     std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         let line = line + before.iter().filter(|byte| **byte == b'\n').count() as u64;
-        want.fault(format!("line {line} is no valid UTF-8"))
-            .remedy("save the file as UTF-8")
+        want.fault(format!("line {line} is no valid UTF-8")).remedy("save the file as UTF-8")
     })
 }
 
@@ -169,13 +161,7 @@ impl<'a> Lines<'a> {
     /// Opens the file.
     pub(crate) fn open(path: &'a Path, want: &'a Want) -> Result<Self, Fault> {
         let reader = BufReader::new(open(path, want)?);
-        Ok(Self {
-            reader,
-            path,
-            want,
-            line: 0,
-            buffer: Vec::new(),
-        })
+        Ok(Self { reader, path, want, line: 0, buffer: Vec::new() })
     }
 
     /// The next line and its number; `None` at the end.
@@ -186,11 +172,7 @@ impl<'a> Lines<'a> {
             return Ok(None);
         }
         self.line += 1;
-        let mark = if self.line == 1 {
-            byte_order_mark(&self.buffer, self.want)?
-        } else {
-            0
-        };
+        let mark = if self.line == 1 { byte_order_mark(&self.buffer, self.want)? } else { 0 };
         let mut bytes = &self.buffer[mark..];
         bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);

@@ -20,10 +20,7 @@ impl Table {
         let mut reader = ParquetReader::new(file);
         let schema = reader.schema().map_err(|error| error.to_string())?;
         let rows = reader.num_rows().map_err(|error| error.to_string())?;
-        Ok(Self {
-            columns: schema.iter_names().map(ToString::to_string).collect(),
-            rows,
-        })
+        Ok(Self { columns: schema.iter_names().map(ToString::to_string).collect(), rows })
     }
 
     /// Names of the columns.
@@ -66,12 +63,9 @@ fn to_json(value: &AnyValue<'_>) -> Result<Value, String> {
         AnyValue::BinaryOwned(bytes) => binary(bytes)?,
         AnyValue::Float32(number) => float(f64::from(*number)),
         AnyValue::Float64(number) => float(*number),
-        AnyValue::List(series) => Value::Array(
-            series
-                .iter()
-                .map(|item| to_json(&item))
-                .collect::<Result<_, _>>()?,
-        ),
+        AnyValue::List(series) => {
+            Value::Array(series.iter().map(|item| to_json(&item)).collect::<Result<_, _>>()?)
+        }
         AnyValue::Struct(_, _, fields) => {
             let names = fields.iter().map(|field| field.name().to_string());
             object(names, value._iter_struct_av())?
@@ -91,9 +85,7 @@ fn object<'a>(
     names: impl Iterator<Item = String>,
     values: impl Iterator<Item = AnyValue<'a>>,
 ) -> Result<Value, String> {
-    let fields = names
-        .zip(values)
-        .map(|(name, value)| Ok((name, to_json(&value)?)));
+    let fields = names.zip(values).map(|(name, value)| Ok((name, to_json(&value)?)));
     fields.collect::<Result<Map<_, _>, String>>().map(Value::Object)
 }
 

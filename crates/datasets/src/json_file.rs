@@ -23,13 +23,7 @@ struct Intake<'a> {
 
 impl<'a> Intake<'a> {
     fn new(want: &'a Want) -> Self {
-        Self {
-            want,
-            rows: Rows::default(),
-            found: 0,
-            hit: false,
-            columns: BTreeSet::new(),
-        }
+        Self { want, rows: Rows::default(), found: 0, hit: false, columns: BTreeSet::new() }
     }
 
     fn full(&self) -> bool {
@@ -48,9 +42,7 @@ impl<'a> Intake<'a> {
         let pushed = self.rows.push_value(value);
         pushed.map_err(|cause| {
             let cause = format!("{place}, column `{}`: {cause}", column.unwrap_or_default());
-            self.want
-                .fault(cause)
-                .remedy("set text_column_name to a column of texts or conversations")
+            self.want.fault(cause).remedy("set text_column_name to a column of texts or conversations")
         })?;
         self.found += usize::from(self.rows.cells.last().is_some_and(|cell| !cell.is_empty()));
         Ok(())
@@ -82,9 +74,7 @@ pub(crate) fn read_lines(path: &Path, want: &Want) -> Result<Rows, Fault> {
             Ok(_) => return Err(want.fault(format!("line {number} is no JSON object"))),
             Err(error) => {
                 let cause = format!("line {number} is no valid JSON: {}", without_line(&error));
-                return Err(want
-                    .fault(cause)
-                    .remedy("write one complete JSON object on each line"));
+                return Err(want.fault(cause).remedy("write one complete JSON object on each line"));
             }
         };
         intake.take(&fields, &format!("line {number}"))?;
@@ -99,10 +89,7 @@ pub(crate) fn read(path: &Path, want: &Want) -> Result<Rows, Fault> {
     let mark = files::byte_order_mark(&bytes, want)?;
     let text = files::utf8(&bytes[mark..], 1, want)?;
     if text.trim().is_empty() {
-        return Ok(Rows {
-            total: Some(0),
-            ..Rows::default()
-        });
+        return Ok(Rows { total: Some(0), ..Rows::default() });
     }
     match serde_json::from_str(text) {
         Ok(document) => read_list(&list_in(document, want)?, want),
@@ -124,11 +111,7 @@ fn list_in(document: Value, want: &Want) -> Result<Vec<Value>, Fault> {
         Value::Object(fields) => fields,
         _ => return Err(want.fault("holds neither a list nor an object")),
     };
-    let is_rows = |value: &Value| {
-        value
-            .as_array()
-            .is_some_and(|list| list.iter().all(Value::is_object))
-    };
+    let is_rows = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_object));
     let names: Vec<&str> = fields.keys().map(String::as_str).collect();
     if want.pick_column(&names).is_some() {
         return Ok(vec![Value::Object(fields)]);

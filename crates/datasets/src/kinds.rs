@@ -54,16 +54,8 @@ pub const KINDS: &[KindInfo] = &[
         description: "a local JSON list of objects, texts or ShareGPT conversations",
         example: "sharegpt.json",
     },
-    KindInfo {
-        name: "parquet",
-        description: "a local parquet file",
-        example: "prompts.parquet",
-    },
-    KindInfo {
-        name: "txt",
-        description: "a local text file with one prompt a line",
-        example: "prompts.txt",
-    },
+    KindInfo { name: "parquet", description: "a local parquet file", example: "prompts.parquet" },
+    KindInfo { name: "txt", description: "a local text file with one prompt a line", example: "prompts.txt" },
     KindInfo {
         name: "hub",
         description: "a dataset on the Hugging Face hub of parquet, jsonl, csv, json or txt files",
@@ -95,9 +87,7 @@ pub fn open_with(options: &Options, env: &HubEnv) -> Result<Box<dyn Dataset>, Fa
         return Err(usage("dataset_name", "is empty").remedy("set it to builtin, a file, or a hub dataset"));
     }
     if name == "builtin" {
-        return Ok(Box::new(BuiltinDataset {
-            shuffle_seed: options.shuffle_seed,
-        }));
+        return Ok(Box::new(BuiltinDataset { shuffle_seed: options.shuffle_seed }));
     }
     if name == "synthetic" || name.starts_with("synthetic:") {
         return Ok(Box::new(SyntheticDataset::new(name, &options.synthetic)?));
@@ -107,10 +97,8 @@ pub fn open_with(options: &Options, env: &HubEnv) -> Result<Box<dyn Dataset>, Fa
         return open_file(name, path, options).map(|file| Box::new(file) as Box<dyn Dataset>);
     }
     if !is_hub_id(name) {
-        return Err(
-            usage(&subject, "is neither a file nor a possible name of a hub dataset")
-                .remedy("use builtin, synthetic, a file, or a hub dataset as owner/name"),
-        );
+        return Err(usage(&subject, "is neither a file nor a possible name of a hub dataset")
+            .remedy("use builtin, synthetic, a file, or a hub dataset as owner/name"));
     }
     Ok(Box::new(HubDataset::new(options, env.clone())))
 }
@@ -126,10 +114,7 @@ fn expand_home(name: &str) -> PathBuf {
 /// Whether nobody would write a hub dataset's name this way.
 fn looks_like_a_path(name: &str) -> bool {
     let path = Path::new(name);
-    let rooted = matches!(
-        path.components().next(),
-        Some(Component::RootDir | Component::Prefix(_))
-    );
+    let rooted = matches!(path.components().next(), Some(Component::RootDir | Component::Prefix(_)));
     rooted
         || name.starts_with(['.', '~'])
         || name.contains('\\')
@@ -141,9 +126,7 @@ fn looks_like_a_path(name: &str) -> bool {
 fn is_hub_id(name: &str) -> bool {
     let parts: Vec<&str> = name.split('/').collect();
     let fits = |part: &&str| {
-        let plain = part
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        let plain = part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
         plain && (1..=96).contains(&part.len()) && !part.starts_with(['-', '.']) && !part.contains("..")
     };
     parts.len() <= 2 && parts.iter().all(fits)
@@ -152,19 +135,14 @@ fn is_hub_id(name: &str) -> bool {
 fn open_file(name: &str, path: PathBuf, options: &Options) -> Result<FileDataset, Fault> {
     let subject = format!("dataset {name}");
     if path.is_dir() {
-        return Err(
-            usage(&subject, format!("{} is a folder", absolute(&path).display()))
-                .remedy("name one file in it"),
-        );
+        return Err(usage(&subject, format!("{} is a folder", absolute(&path).display()))
+            .remedy("name one file in it"));
     }
     if !path.exists() {
         return Err(missing(&subject, &path));
     }
     let Some(format) = Format::of(&path) else {
-        let known: Vec<&str> = Format::EXTENSIONS
-            .iter()
-            .map(|(extension, _)| *extension)
-            .collect();
+        let known: Vec<&str> = Format::EXTENSIONS.iter().map(|(extension, _)| *extension).collect();
         return Err(usage(&subject, "its name does not say in which format it is")
             .remedy(format!("give it one of the extensions {}", known.join(", "))));
     };
@@ -184,21 +162,14 @@ fn missing(subject: &str, path: &Path) -> Fault {
     let fault = usage(subject, format!("there is no file {}", full.display()));
     let Some(folder) = full.parent() else { return fault };
     let Ok(entries) = std::fs::read_dir(folder) else {
-        return fault.remedy(format!(
-            "check the path: the folder {} cannot be read either",
-            folder.display()
-        ));
+        return fault
+            .remedy(format!("check the path: the folder {} cannot be read either", folder.display()));
     };
-    let mut names: Vec<String> = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.retain(|name| Format::of(Path::new(name)).is_some());
     names.sort();
-    let wanted = full
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let wanted = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     match nearest(&wanted, names.iter().map(String::as_str)) {
         Some(near) => fault.remedy(format!("did you mean {}?", folder.join(near).display())),
         None if names.is_empty() => {
@@ -211,11 +182,7 @@ fn missing(subject: &str, path: &Path) -> Fault {
 /// At most five names, and how many more there are.
 pub(crate) fn first_few(names: &[String]) -> String {
     let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > 5 {
-        format!("{shown} and {} more", names.len() - 5)
-    } else {
-        shown
-    }
+    if names.len() > 5 { format!("{shown} and {} more", names.len() - 5) } else { shown }
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -237,17 +204,9 @@ mod tests {
 
     #[test]
     fn files_and_hub_ids_are_told_apart() {
-        for name in [
-            "a.csv",
-            "./a",
-            "../a",
-            "/a",
-            "~/a",
-            "x/y/z",
-            "owner/name.parquet",
-            "a\\b",
-            "data/a.JSONL",
-        ] {
+        for name in
+            ["a.csv", "./a", "../a", "/a", "~/a", "x/y/z", "owner/name.parquet", "a\\b", "data/a.JSONL"]
+        {
             assert!(looks_like_a_path(name), "{name}");
         }
         for name in ["squad", "owner/name", "openai/gsm8k", "owner/name.v1"] {

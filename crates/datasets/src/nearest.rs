@@ -11,11 +11,7 @@ pub(crate) fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a 
         .map(|candidate| {
             let lower = candidate.to_lowercase();
             let distance = strsim::damerau_levenshtein(&given, &lower);
-            (
-                distance,
-                distance * 3 <= given.chars().count().max(lower.chars().count()),
-                candidate,
-            )
+            (distance, distance * 3 <= given.chars().count().max(lower.chars().count()), candidate)
         })
         .filter(|(_, close, _)| *close)
         .min_by_key(|(distance, _, _)| *distance)

@@ -14,28 +14,18 @@ const STEP: usize = 65_536;
 /// Reads the wanted column.
 pub(crate) fn read(path: &Path, want: &Want) -> Result<Rows, Fault> {
     let broken = |cause: String| {
-        want.fault(format!("cannot be read as parquet: {cause}"))
-            .remedy("check that the file is complete")
+        want.fault(format!("cannot be read as parquet: {cause}")).remedy("check that the file is complete")
     };
     let table = Table::open(files::open(path, want)?).map_err(broken)?;
     let names: Vec<&str> = table.columns().iter().map(String::as_str).collect();
     let Some(column) = want.pick_column(&names) else {
         return Err(want.no_column(&names));
     };
-    let mut rows = Rows {
-        total: Some(table.rows()),
-        ..Rows::default()
-    };
+    let mut rows = Rows { total: Some(table.rows()), ..Rows::default() };
     let (mut offset, mut found) = (0, 0);
-    let mut step = if let Take::First(limit) = want.take {
-        limit.clamp(64, STEP)
-    } else {
-        STEP
-    };
+    let mut step = if let Take::First(limit) = want.take { limit.clamp(64, STEP) } else { STEP };
     while offset < table.rows() {
-        let values = table
-            .read(files::open(path, want)?, column, offset, step)
-            .map_err(broken)?;
+        let values = table.read(files::open(path, want)?, column, offset, step).map_err(broken)?;
         if values.is_empty() {
             break;
         }

@@ -23,11 +23,7 @@ pub(crate) enum Take {
 impl Take {
     /// What has to be read to draw `limit` prompts: everything where they are drawn at random.
     pub(crate) fn for_limit(limit: usize, shuffle_seed: Option<u64>) -> Self {
-        if shuffle_seed.is_some() {
-            Self::All
-        } else {
-            Self::First(limit)
-        }
+        if shuffle_seed.is_some() { Self::All } else { Self::First(limit) }
     }
 
     /// What is still wanted after `found` prompts; `None` where that is enough.
@@ -65,21 +61,13 @@ impl Want {
         let find = |name: &str| columns.iter().copied().find(|column| *column == name);
         find(&self.column).or_else(|| {
             let standard = self.column == DEFAULT_COLUMN;
-            if standard {
-                find("conversations").or_else(|| find("messages"))
-            } else {
-                None
-            }
+            if standard { find("conversations").or_else(|| find("messages")) } else { None }
         })
     }
 
     /// The fault for data without the column.
     pub(crate) fn no_column(&self, columns: &[&str]) -> Fault {
-        let listed = columns
-            .iter()
-            .map(|column| format!("`{column}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let listed = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
         let fault = self.fault(format!("has no column `{}`; it has {listed}", self.column));
         match nearest::nearest(&self.column, columns.iter().copied()) {
             Some(near) => fault.remedy(format!("did you mean `{near}`? set text_column_name")),
@@ -115,10 +103,7 @@ impl Rows {
     /// Adds a row of plain text; blank text is no prompt.
     pub(crate) fn push_text(&mut self, text: Option<String>) {
         self.cells.push(match text {
-            Some(content) if !content.trim().is_empty() => vec![Message {
-                role: Role::User,
-                content,
-            }],
+            Some(content) if !content.trim().is_empty() => vec![Message { role: Role::User, content }],
             _ => Vec::new(),
         });
     }
@@ -134,12 +119,8 @@ impl Rows {
             Some(Value::Array(turns)) => {
                 let conversation = conversation::read(turns)?;
                 self.cut += usize::from(conversation.cut);
-                let said = conversation
-                    .messages
-                    .iter()
-                    .any(|message| !message.content.trim().is_empty());
-                self.cells
-                    .push(if said { conversation.messages } else { Vec::new() });
+                let said = conversation.messages.iter().any(|message| !message.content.trim().is_empty());
+                self.cells.push(if said { conversation.messages } else { Vec::new() });
             }
             Some(Value::Object(_)) => return Err("holds an object, not a text or a conversation".to_owned()),
             Some(number_or_bool) => {
@@ -184,28 +165,18 @@ pub(crate) fn assemble(
     let subject = format!("dataset {}", origin.name);
     let seen = rows.cells.len();
     let (cast, cut) = (rows.cast, rows.cut);
-    let mut usable: Vec<(usize, Vec<Message>)> = rows
-        .cells
-        .into_iter()
-        .enumerate()
-        .filter(|(_, cell)| !cell.is_empty())
-        .collect();
+    let mut usable: Vec<(usize, Vec<Message>)> =
+        rows.cells.into_iter().enumerate().filter(|(_, cell)| !cell.is_empty()).collect();
     if usable.is_empty() {
-        let cause = if seen == 0 {
-            "is empty".to_owned()
-        } else {
-            format!("none of its {seen} rows holds a prompt")
-        };
+        let cause =
+            if seen == 0 { "is empty".to_owned() } else { format!("none of its {seen} rows holds a prompt") };
         return Err(usage(&subject, cause).remedy("choose another dataset or another text_column_name"));
     }
     let found = usable.len();
     if let Some(seed) = shuffle_seed {
         let mut pool: Vec<_> = usable.into_iter().map(Some).collect();
-        usable = Draw::new(seed, 0)
-            .sample(found, limit)
-            .into_iter()
-            .filter_map(|at| pool[at].take())
-            .collect();
+        usable =
+            Draw::new(seed, 0).sample(found, limit).into_iter().filter_map(|at| pool[at].take()).collect();
     }
     usable.truncate(limit);
     let warnings = warnings(&subject, &[seen - found, cast, cut], found, limit);
@@ -220,46 +191,23 @@ pub(crate) fn assemble(
         .collect();
     let sha256 = fingerprint(&prompts);
     let Origin { name, kind, revision } = origin;
-    let info = DatasetInfo {
-        name,
-        kind: kind.to_owned(),
-        revision,
-        sha256,
-        rows: rows.total,
-    };
-    Ok(LoadedPrompts {
-        prompts,
-        info,
-        warnings,
-    })
+    let info = DatasetInfo { name, kind: kind.to_owned(), revision, sha256, rows: rows.total };
+    Ok(LoadedPrompts { prompts, info, warnings })
 }
 
 /// What the user should know. `counts` are rows without a prompt, cast cells and cut conversations.
 fn warnings(subject: &str, counts: &[usize; 3], found: usize, limit: usize) -> Vec<String> {
     let [empty, cast, cut] = *counts;
     let texts = [
-        (
-            empty,
-            format!("{subject}: {empty} row(s) without a prompt were skipped"),
-        ),
-        (
-            cast,
-            format!("{subject}: {cast} cell(s) held a number or a truth value and were taken as text"),
-        ),
-        (
-            cut,
-            format!("{subject}: the answers at the end of {cut} conversation(s) were left out"),
-        ),
+        (empty, format!("{subject}: {empty} row(s) without a prompt were skipped")),
+        (cast, format!("{subject}: {cast} cell(s) held a number or a truth value and were taken as text")),
+        (cut, format!("{subject}: the answers at the end of {cut} conversation(s) were left out")),
         (
             limit.saturating_sub(found),
             format!("{subject}: {limit} prompts were asked for and it has {found}; none is repeated"),
         ),
     ];
-    texts
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(_, text)| text)
-        .collect()
+    texts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect()
 }
 
 /// SHA-256 over the prompts in order: role, a zero byte, content, a zero byte for each message; in hex.

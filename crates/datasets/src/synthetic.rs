@@ -55,34 +55,20 @@ impl SyntheticDataset {
                 options.output_tokens = Some(parse(output)?);
             }
         }
-        Ok(Self {
-            name: name.to_owned(),
-            options,
-        })
+        Ok(Self { name: name.to_owned(), options })
     }
 
     fn prompts(&self, limit: usize) -> Vec<Prompt> {
         let words: Vec<&str> = WORDS.lines().collect();
-        let SyntheticOptions {
-            input_tokens,
-            output_tokens,
-            seed,
-            shared_prefix_tokens,
-        } = &self.options;
+        let SyntheticOptions { input_tokens, output_tokens, seed, shared_prefix_tokens } = &self.options;
         let shared = write(&words, &mut Draw::new(*seed, PREFIX), *shared_prefix_tokens);
         let (mut lengths, mut outputs) = (Draw::new(*seed, LENGTHS), Draw::new(*seed, OUTPUTS));
         (0..limit)
             .map(|index| {
-                let length = input_tokens
-                    .draw(&mut lengths)
-                    .max(shared_prefix_tokens.saturating_add(1));
+                let length = input_tokens.draw(&mut lengths).max(shared_prefix_tokens.saturating_add(1));
                 let own = &mut Draw::new(*seed, FIRST_PROMPT + index as u64);
                 let own = write(&words, own, length - shared_prefix_tokens);
-                let text = if shared.is_empty() {
-                    own
-                } else {
-                    format!("{shared} {own}")
-                };
+                let text = if shared.is_empty() { own } else { format!("{shared} {own}") };
                 Prompt {
                     target_input_tokens: Some(length),
                     target_output_tokens: output_tokens.map(|spread| spread.draw(&mut outputs)),
@@ -95,9 +81,7 @@ impl SyntheticDataset {
 
 /// `count` words.
 fn write(words: &[&str], draw: &mut Draw, count: u32) -> String {
-    let chosen: Vec<&str> = (0..count)
-        .map(|_| words[draw.below(words.len() as u64) as usize])
-        .collect();
+    let chosen: Vec<&str> = (0..count).map(|_| words[draw.below(words.len() as u64) as usize]).collect();
     chosen.join(" ")
 }
 
@@ -112,11 +96,7 @@ impl Dataset for SyntheticDataset {
             sha256: fingerprint(&prompts),
             rows: None,
         };
-        Ok(LoadedPrompts {
-            prompts,
-            info,
-            warnings: Vec::new(),
-        })
+        Ok(LoadedPrompts { prompts, info, warnings: Vec::new() })
     }
 }
 
@@ -138,45 +118,28 @@ mod tests {
     fn the_words_are_plain_and_different() {
         let words: Vec<&str> = WORDS.lines().collect();
         assert!(words.len() >= 400, "{}", words.len());
-        assert!(
-            words
-                .iter()
-                .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
-        );
+        assert!(words.iter().all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase())));
         assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len());
     }
 
     #[test]
     fn the_prompts_of_a_seed_are_pinned() {
-        let options = SyntheticOptions {
-            seed: 42,
-            ..SyntheticOptions::default()
-        };
+        let options = SyntheticOptions { seed: 42, ..SyntheticOptions::default() };
         let prompts = made("synthetic:lognormal:200,0.7/normal:64,16", &options, 50);
         assert_eq!(fingerprint(&prompts), PINNED);
-        let lengths: Vec<_> = prompts
-            .iter()
-            .take(4)
-            .map(|p| (p.target_input_tokens, p.target_output_tokens))
-            .collect();
+        let lengths: Vec<_> =
+            prompts.iter().take(4).map(|p| (p.target_input_tokens, p.target_output_tokens)).collect();
         assert_eq!(lengths, PINNED_LENGTHS);
     }
 
     /// Taken from the first release; a change would silently give every seeded run other prompts.
     const PINNED: &str = "5ee9a08e07cb4c87414d871fbe737b0582cf1d91971593af9bb7bcd1a6b7901e";
-    const PINNED_LENGTHS: [(Option<u32>, Option<u32>); 4] = [
-        (Some(232), Some(55)),
-        (Some(337), Some(72)),
-        (Some(102), Some(36)),
-        (Some(141), Some(63)),
-    ];
+    const PINNED_LENGTHS: [(Option<u32>, Option<u32>); 4] =
+        [(Some(232), Some(55)), (Some(337), Some(72)), (Some(102), Some(36)), (Some(141), Some(63))];
 
     #[test]
     fn a_shared_prefix_is_shared_and_nothing_else_is() {
-        let options = SyntheticOptions {
-            shared_prefix_tokens: 30,
-            ..SyntheticOptions::default()
-        };
+        let options = SyntheticOptions { shared_prefix_tokens: 30, ..SyntheticOptions::default() };
         let prompts = made("synthetic:40", &options, 20);
         let start = |prompt: &Prompt| text(prompt).split(' ').take(30).collect::<Vec<_>>().join(" ");
         let starts: BTreeSet<String> = prompts.iter().map(start).collect();
@@ -188,10 +151,7 @@ mod tests {
     #[test]
     fn more_prompts_begin_with_the_fewer() {
         let options = SyntheticOptions::default();
-        assert_eq!(
-            made("synthetic:5-50/7", &options, 30)[..10],
-            made("synthetic:5-50/7", &options, 10)
-        );
+        assert_eq!(made("synthetic:5-50/7", &options, 30)[..10], made("synthetic:5-50/7", &options, 10));
     }
 
     #[test]

@@ -35,9 +35,7 @@ impl Pattern {
 
     fn regex(text: &str) -> Result<Self, String> {
         let compiled = RegexBuilder::new(text).case_insensitive(true).build();
-        compiled
-            .map(Self::Regex)
-            .map_err(|error| format!("is no regular expression: {error}"))
+        compiled.map(Self::Regex).map_err(|error| format!("is no regular expression: {error}"))
     }
 
     /// `true` where the pattern fits `name`, which is in lower case.
@@ -80,11 +78,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compiled_or_matches_everything_is_refused() {
-        assert!(
-            Pattern::new("gpt-(oss")
-                .unwrap_err()
-                .contains("regular expression")
-        );
+        assert!(Pattern::new("gpt-(oss").unwrap_err().contains("regular expression"));
         assert!(Pattern::new("  ").unwrap_err().contains("empty"));
     }
 }

@@ -66,10 +66,7 @@ struct Source {
 
 impl Registry {
     /// The formats that are compiled in.
-    #[expect(
-        clippy::expect_used,
-        reason = "the table is compiled in, and the tests read it"
-    )]
+    #[expect(clippy::expect_used, reason = "the table is compiled in, and the tests read it")]
     pub fn builtin() -> Self {
         let built = builtin_source().and_then(|source| Self::build(&[source]));
         built.expect("the table that this crate ships is sound")
@@ -82,17 +79,10 @@ impl Registry {
     pub fn with_user_file(path: &Path) -> Result<Self, Fault> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Fault::new(
-                FaultKind::Usage,
-                table::object(&file),
-                format!("cannot be read: {error}"),
-            )
-            .remedy("check the path and its permissions")
+            Fault::new(FaultKind::Usage, table::object(&file), format!("cannot be read: {error}"))
+                .remedy("check the path and its permissions")
         })?;
-        let user = Source {
-            table: table::parse(&text, &file)?,
-            file: Some(file),
-        };
+        let user = Source { table: table::parse(&text, &file)?, file: Some(file) };
         Self::build(&[user, builtin_source()?])
     }
 
@@ -101,10 +91,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::with_user_file`].
     pub fn from_options(options: &Options) -> Result<Self, Fault> {
-        options
-            .formats_file
-            .as_deref()
-            .map_or_else(|| Ok(Self::builtin()), Self::with_user_file)
+        options.formats_file.as_deref().map_or_else(|| Ok(Self::builtin()), Self::with_user_file)
     }
 
     /// The format for a model's name: a hub id, a path or a served name, in any case.
@@ -113,13 +100,9 @@ impl Registry {
         if let Some(selected) = self.models.get(&name) {
             return selected.clone();
         }
-        let family = self
-            .families
-            .iter()
-            .find(|family| family.patterns.iter().any(|pattern| pattern.fits(&name)));
-        family
-            .map_or(&self.default, |family| family.for_name(&name))
-            .clone()
+        let family =
+            self.families.iter().find(|family| family.patterns.iter().any(|pattern| pattern.fits(&name)));
+        family.map_or(&self.default, |family| family.for_name(&name)).clone()
     }
 
     /// The families in the order in which they are tried, the default last.
@@ -149,11 +132,7 @@ impl Registry {
                 models.entry(model.trim().to_lowercase()).or_insert(selected);
             }
             if let (None, Some(reference)) = (&default, &source.table.default) {
-                default = Some((
-                    resolve(reference, DEFAULT_FAMILY, source, &families)?,
-                    source,
-                    reference,
-                ));
+                default = Some((resolve(reference, DEFAULT_FAMILY, source, &families)?, source, reference));
             }
         }
         refuse_unreachable(&families, &infos, sources)?;
@@ -164,36 +143,20 @@ impl Registry {
             }
             None => return Err(fault(&None, DEFAULT_FAMILY, "is missing")),
         };
-        Ok(Self {
-            families,
-            infos,
-            models,
-            default,
-        })
+        Ok(Self { families, infos, models, default })
     }
 }
 
 impl Family {
     fn new(name: &str, entry: &Entry) -> Result<Self, String> {
-        let patterns = entry
-            .patterns
-            .iter()
-            .map(|text| compile(text))
-            .collect::<Result<_, _>>()?;
+        let patterns = entry.patterns.iter().map(|text| compile(text)).collect::<Result<_, _>>()?;
         let mut overrides = Vec::new();
         for (pattern, change) in &entry.model_overrides {
             let inside = |cause: String| format!("model_overrides.{pattern}: {cause}");
             only_settings(change).map_err(inside)?;
-            overrides.push((
-                compile(pattern)?,
-                select(name, &change.over(entry)).map_err(inside)?,
-            ));
+            overrides.push((compile(pattern)?, select(name, &change.over(entry)).map_err(inside)?));
         }
-        Ok(Self {
-            patterns,
-            overrides,
-            selected: select(name, entry)?,
-        })
+        Ok(Self { patterns, overrides, selected: select(name, entry)? })
     }
 
     fn for_name(&self, name: &str) -> &Selected {
@@ -213,10 +176,7 @@ impl Family {
 }
 
 fn builtin_source() -> Result<Source, Fault> {
-    Ok(Source {
-        table: table::parse(BUILTIN_TABLE, "built in")?,
-        file: None,
-    })
+    Ok(Source { table: table::parse(BUILTIN_TABLE, "built in")?, file: None })
 }
 
 fn default_info(selected: &Selected, source: &Source, reference: &Reference) -> FamilyInfo {
@@ -239,11 +199,7 @@ fn compile(pattern: &str) -> Result<Pattern, String> {
 
 fn select(family: &str, entry: &Entry) -> Result<Selected, String> {
     let (kind, settings) = entry.settle()?;
-    Ok(Selected {
-        family: family.to_owned(),
-        kind,
-        formatter: kinds::formatter(kind, settings),
-    })
+    Ok(Selected { family: family.to_owned(), kind, formatter: kinds::formatter(kind, settings) })
 }
 
 /// Patterns and overrides belong to families alone.
@@ -268,20 +224,12 @@ fn resolve(
             .map_err(|cause| fault(&source.file, owner, &cause)),
         Reference::Family(name) => {
             let family = families.iter().find(|family| &family.selected.family == name);
-            family
-                .map(|family| family.for_name(&owner.to_lowercase()).clone())
-                .ok_or_else(|| {
-                    let known: Vec<&str> = families
-                        .iter()
-                        .map(|family| family.selected.family.as_str())
-                        .collect();
-                    fault(
-                        &source.file,
-                        owner,
-                        &format!("names the family `{name}`, which does not exist"),
-                    )
+            family.map(|family| family.for_name(&owner.to_lowercase()).clone()).ok_or_else(|| {
+                let known: Vec<&str> =
+                    families.iter().map(|family| family.selected.family.as_str()).collect();
+                fault(&source.file, owner, &format!("names the family `{name}`, which does not exist"))
                     .remedy(table::nearest(name, &known, "families"))
-                })
+            })
         }
     }
 }
@@ -289,19 +237,16 @@ fn resolve(
 /// A family without a pattern that nothing names either can never be used: a mistake worth an error.
 fn refuse_unreachable(families: &[Family], infos: &[FamilyInfo], sources: &[Source]) -> Result<(), Fault> {
     let named = |name: &str| {
-        let references = sources
-            .iter()
-            .flat_map(|source| source.table.models.values().chain(&source.table.default));
+        let references =
+            sources.iter().flat_map(|source| source.table.models.values().chain(&source.table.default));
         references
             .into_iter()
             .any(|reference| matches!(reference, Reference::Family(family) if family == name))
     };
     for (family, info) in families.iter().zip(infos) {
         if family.patterns.is_empty() && !named(&info.name) {
-            return Err(
-                fault(&info.file, &info.name, "has no `patterns`, and no model names it")
-                    .remedy("add patterns: [part of the model's name]"),
-            );
+            return Err(fault(&info.file, &info.name, "has no `patterns`, and no model names it")
+                .remedy("add patterns: [part of the model's name]"));
         }
     }
     Ok(())
@@ -309,9 +254,5 @@ fn refuse_unreachable(families: &[Family], infos: &[FamilyInfo], sources: &[Sour
 
 fn fault(file: &Option<String>, name: &str, cause: &str) -> Fault {
     let file = file.as_deref().unwrap_or("built in");
-    Fault::new(
-        FaultKind::Usage,
-        table::object(file),
-        format!("`{name}`: {cause}"),
-    )
+    Fault::new(FaultKind::Usage, table::object(file), format!("`{name}`: {cause}"))
 }

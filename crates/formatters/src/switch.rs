@@ -15,14 +15,8 @@ pub(crate) const REASONING_EFFORT: &str = "reasoning_effort";
 const THINKING_BUDGET: &str = "thinking_budget";
 
 /// The efforts that OpenAI-compatible servers know, and whether they mean thinking for a model with an on-off switch.
-const EFFORTS: [(&str, bool); 6] = [
-    ("none", false),
-    ("minimal", false),
-    ("low", false),
-    ("medium", true),
-    ("high", true),
-    ("xhigh", true),
-];
+const EFFORTS: [(&str, bool); 6] =
+    [("none", false), ("minimal", false), ("low", false), ("medium", true), ("high", true), ("xhigh", true)];
 
 /// Checks the parameters whose meaning is known, so that no kind of format passes on a value that cannot be meant.
 ///
@@ -64,11 +58,7 @@ pub(crate) fn switched(params: &Map<String, Value>) -> Result<Option<bool>, Faul
         // Some servers take settings here; that somebody sets them means that reasoning is wanted.
         Some(Value::Object(_)) => Some(true),
         Some(value) => {
-            return Err(wrong(
-                REASONING,
-                value,
-                "true or false (without quotes), or a map of settings",
-            ));
+            return Err(wrong(REASONING, value, "true or false (without quotes), or a map of settings"));
         }
     };
     Ok(enable.or(reasoning))
@@ -82,16 +72,10 @@ pub(crate) fn effort(params: &Map<String, Value>) -> Result<Option<&str>, Fault>
     let Some(value) = params.get(REASONING_EFFORT) else {
         return Ok(None);
     };
-    let known = value
-        .as_str()
-        .filter(|word| EFFORTS.iter().any(|(effort, _)| effort == word));
+    let known = value.as_str().filter(|word| EFFORTS.iter().any(|(effort, _)| effort == word));
     match known {
         Some(word) => Ok(Some(word)),
-        None => Err(wrong(
-            REASONING_EFFORT,
-            value,
-            "one of none, minimal, low, medium, high, xhigh",
-        )),
+        None => Err(wrong(REASONING_EFFORT, value, "one of none, minimal, low, medium, high, xhigh")),
     }
 }
 
@@ -114,14 +98,8 @@ pub(crate) fn to_say(
 
 /// A fault about a parameter's value; `wanted` says what it has to be.
 pub(crate) fn wrong(name: &str, value: &Value, wanted: &str) -> Fault {
-    Fault::new(
-        FaultKind::Usage,
-        format!("reasoning parameter `{name}`"),
-        format!("{value} is not {wanted}"),
-    )
-    .remedy(format!(
-        "set reasoning_params.{name} to {wanted}, or leave it out"
-    ))
+    Fault::new(FaultKind::Usage, format!("reasoning parameter `{name}`"), format!("{value} is not {wanted}"))
+        .remedy(format!("set reasoning_params.{name} to {wanted}, or leave it out"))
 }
 
 #[cfg(test)]
@@ -137,10 +115,7 @@ mod tests {
     fn the_clearer_word_wins() {
         for (given, wanted) in [
             (json!({}), None),
-            (
-                json!({"enable_thinking": false, "reasoning": true, "reasoning_effort": "high"}),
-                Some(false),
-            ),
+            (json!({"enable_thinking": false, "reasoning": true, "reasoning_effort": "high"}), Some(false)),
             (json!({"reasoning": true, "reasoning_effort": "low"}), Some(true)),
             (json!({"reasoning": {"effort": "high"}}), Some(true)),
             (json!({"reasoning_effort": "medium"}), Some(true)),
@@ -175,9 +150,6 @@ mod tests {
         assert_eq!(to_say(None, true).unwrap(), Some(false));
         assert_eq!(to_say(None, false).unwrap(), None);
         assert_eq!(to_say(Some(&Map::new()), false).unwrap(), Some(true));
-        assert_eq!(
-            to_say(Some(&params(json!({"reasoning": false}))), false).unwrap(),
-            Some(false)
-        );
+        assert_eq!(to_say(Some(&params(json!({"reasoning": false}))), false).unwrap(), Some(false));
     }
 }

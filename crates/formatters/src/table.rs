@@ -55,16 +55,9 @@ pub(crate) struct Entry {
 /// # Errors
 /// The text is no YAML, has a key or a type that is not known, or a value of the wrong type.
 pub(crate) fn parse(text: &str, file: &str) -> Result<Table, Fault> {
-    if text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-    {
-        return Err(Fault::new(
-            FaultKind::Usage,
-            object(file),
-            "holds nothing but blank lines and comments",
-        )
-        .remedy("add a family under `families`"));
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Err(Fault::new(FaultKind::Usage, object(file), "holds nothing but blank lines and comments")
+            .remedy("add a family under `families`"));
     }
     serde_saphyr::from_str(text).map_err(|error| explain(&error, file))
 }
@@ -78,29 +71,20 @@ pub(crate) fn object(file: &str) -> String {
 fn explain(error: &serde_saphyr::Error, file: &str) -> Fault {
     use serde_saphyr::Error;
     let inner = error.without_snippet();
-    let place = inner
-        .location()
-        .map_or_else(String::new, |at| format!("line {}: ", at.line()));
+    let place = inner.location().map_or_else(String::new, |at| format!("line {}: ", at.line()));
     let (cause, remedy) = match inner {
         Error::SerdeUnknownField { field, expected, .. } => {
             (format!("unknown key `{field}`"), nearest(field, expected, "keys"))
         }
-        Error::SerdeUnknownVariant {
-            variant, expected, ..
-        } => (
-            format!("unknown type `{variant}`"),
-            nearest(variant, expected, "types"),
-        ),
-        Error::DuplicateMappingKey { key: Some(key), .. } => (
-            format!("the key `{key}` stands twice"),
-            "keep one of them".to_owned(),
-        ),
-        Error::SerdeInvalidType {
-            unexpected, expected, ..
-        } => (
-            format!("found {unexpected} where {expected} belongs"),
-            String::new(),
-        ),
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            (format!("unknown type `{variant}`"), nearest(variant, expected, "types"))
+        }
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            (format!("the key `{key}` stands twice"), "keep one of them".to_owned())
+        }
+        Error::SerdeInvalidType { unexpected, expected, .. } => {
+            (format!("found {unexpected} where {expected} belongs"), String::new())
+        }
         other => (
             first_line(other),
             "compare the line's indentation and kind of value with the built-in table".to_owned(),
@@ -114,11 +98,7 @@ fn first_line(error: &serde_saphyr::Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or("cannot be read");
     let line = line.trim_start_matches("error: ");
-    let line = line
-        .split(" at line ")
-        .next()
-        .unwrap_or(line)
-        .trim_end_matches('.');
+    let line = line.split(" at line ").next().unwrap_or(line).trim_end_matches('.');
     match line {
         "expected sequence start" => "a list belongs here".to_owned(),
         "expected mapping start" => "a map (`key: value`) belongs here".to_owned(),
@@ -132,10 +112,7 @@ pub(crate) fn nearest<S: AsRef<str>>(word: &str, known: &[S], what: &str) -> Str
     let similar = known
         .iter()
         .map(|candidate| {
-            (
-                strsim::jaro_winkler(&word.to_lowercase(), &candidate.as_ref().to_lowercase()),
-                candidate,
-            )
+            (strsim::jaro_winkler(&word.to_lowercase(), &candidate.as_ref().to_lowercase()), candidate)
         })
         .max_by(|one, other| one.0.total_cmp(&other.0));
     match similar {
@@ -151,26 +128,16 @@ impl Entry {
     /// This entry with what it leaves open taken from `base`. Patterns and overrides are its own.
     pub(crate) fn over(&self, base: &Entry) -> Entry {
         // Another kind starts afresh: it has no use for the base's settings.
-        let inherited = if self.kind.is_some() && self.kind != base.kind {
-            &Entry::default()
-        } else {
-            base
-        };
+        let inherited = if self.kind.is_some() && self.kind != base.kind { &Entry::default() } else { base };
         Entry {
             patterns: Vec::new(),
             kind: self.kind.or(base.kind),
             enable_flag: self.enable_flag.clone().or_else(|| inherited.enable_flag.clone()),
-            disable_flag: self
-                .disable_flag
-                .clone()
-                .or_else(|| inherited.disable_flag.clone()),
+            disable_flag: self.disable_flag.clone().or_else(|| inherited.disable_flag.clone()),
             default_enabled: self.default_enabled.or(inherited.default_enabled),
             prefix: self.prefix.clone().or_else(|| inherited.prefix.clone()),
             suffix: self.suffix.clone().or_else(|| inherited.suffix.clone()),
-            template_switches: self
-                .template_switches
-                .clone()
-                .or_else(|| inherited.template_switches.clone()),
+            template_switches: self.template_switches.clone().or_else(|| inherited.template_switches.clone()),
             description: self.description.clone().or_else(|| base.description.clone()),
             model_overrides: IndexMap::new(),
         }
@@ -179,39 +146,22 @@ impl Entry {
     /// The kind and its settings; the error is one line about what is missing or has no meaning for the kind.
     pub(crate) fn settle(&self) -> Result<(Kind, Settings), String> {
         let known: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
-        let kind = self
-            .kind
-            .ok_or_else(|| format!("has no `type` (one of {})", known.join(", ")))?;
+        let kind = self.kind.ok_or_else(|| format!("has no `type` (one of {})", known.join(", ")))?;
         let meaningless = [
-            (
-                "enable_flag",
-                self.enable_flag.is_some(),
-                kind == Kind::SystemFlag,
-            ),
-            (
-                "disable_flag",
-                self.disable_flag.is_some(),
-                kind == Kind::SystemFlag,
-            ),
+            ("enable_flag", self.enable_flag.is_some(), kind == Kind::SystemFlag),
+            ("disable_flag", self.disable_flag.is_some(), kind == Kind::SystemFlag),
             ("prefix", self.prefix.is_some(), kind == Kind::Prefix),
-            (
-                "suffix",
-                self.suffix.is_some(),
-                matches!(kind, Kind::Prefix | Kind::Harmony),
-            ),
+            ("suffix", self.suffix.is_some(), matches!(kind, Kind::Prefix | Kind::Harmony)),
         ];
         for (name, given, used) in meaningless {
             if given && !used {
-                return Err(format!(
-                    "sets `{name}`, which has no meaning for the type {}",
-                    kind.word()
-                ));
+                return Err(format!("sets `{name}`, which has no meaning for the type {}", kind.word()));
             }
         }
         match kind {
             Kind::SystemFlag if self.enable_flag.is_none() && self.disable_flag.is_none() => {
                 return Err(
-                    "is of type system_flag but has neither `enable_flag` nor `disable_flag`".to_owned(),
+                    "is of type system_flag but has neither `enable_flag` nor `disable_flag`".to_owned()
                 );
             }
             Kind::Prefix if self.prefix.is_none() => {

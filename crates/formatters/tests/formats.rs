@@ -13,36 +13,21 @@ fn format(model: &str, reasoning: &Value, target: Target) -> FormattedPrompt {
 /// `reasoning` is null where the scenario leaves reasoning off.
 fn format_prompt(model: &str, prompt: &Prompt, reasoning: &Value, target: Target) -> FormattedPrompt {
     let selected = Registry::builtin().for_model(model);
-    selected
-        .formatter
-        .format(prompt, reasoning.as_object(), target)
-        .unwrap()
+    selected.formatter.format(prompt, reasoning.as_object(), target).unwrap()
 }
 
 /// What a chat API gets: messages as `role: content`, top-level parameters, template switches.
 fn chat(model: &str, reasoning: Value) -> (Vec<String>, Value, Value) {
     let formatted = format(model, &reasoning, Target::ChatApi);
-    let PromptContent::Chat(messages) = formatted.content else {
-        panic!("{model}: text for a chat API")
-    };
-    let messages = messages
-        .iter()
-        .map(|message| format!("{}: {}", message.role.word(), message.content));
-    (
-        messages.collect(),
-        Value::from(formatted.params),
-        Value::from(formatted.chat_template_kwargs),
-    )
+    let PromptContent::Chat(messages) = formatted.content else { panic!("{model}: text for a chat API") };
+    let messages = messages.iter().map(|message| format!("{}: {}", message.role.word(), message.content));
+    (messages.collect(), Value::from(formatted.params), Value::from(formatted.chat_template_kwargs))
 }
 
 /// What a completion API gets: the text and top-level parameters.
 fn text(model: &str, reasoning: Value) -> (String, Value) {
     let formatted = format(model, &reasoning, Target::Completion);
-    assert_eq!(
-        formatted.chat_template_kwargs,
-        Map::new(),
-        "{model}: no template is applied to text"
-    );
+    assert_eq!(formatted.chat_template_kwargs, Map::new(), "{model}: no template is applied to text");
     let PromptContent::Text(text) = formatted.content else {
         panic!("{model}: messages for a completion API")
     };
@@ -50,11 +35,7 @@ fn text(model: &str, reasoning: Value) -> (String, Value) {
 }
 
 fn said(messages: &[&str], params: Value, template: Value) -> (Vec<String>, Value, Value) {
-    (
-        messages.iter().map(|&message| message.to_owned()).collect(),
-        params,
-        template,
-    )
+    (messages.iter().map(|&message| message.to_owned()).collect(), params, template)
 }
 
 const HARMONY_HEAD: &str = "<|start|>system<|message|>You are a helpful AI assistant.\n\nReasoning: ";
@@ -85,22 +66,13 @@ fn gpt_oss_on_a_chat_api_sends_an_effort_and_wraps_nothing() {
 fn gpt_oss_as_text_is_the_harmony_layout() {
     let model = "openai/gpt-oss-20b";
     assert_eq!(text(model, Value::Null), (harmony("high"), json!({})));
-    assert_eq!(
-        text(model, json!({"reasoning_effort": "low"})),
-        (harmony("low"), json!({}))
-    );
-    assert_eq!(
-        text(model, json!({"reasoning": false})),
-        (harmony("low"), json!({}))
-    );
+    assert_eq!(text(model, json!({"reasoning_effort": "low"})), (harmony("low"), json!({})));
+    assert_eq!(text(model, json!({"reasoning": false})), (harmony("low"), json!({})));
 }
 
 #[test]
 fn a_conversation_in_harmony_keeps_its_roles() {
-    let message = |role, content: &str| Message {
-        role,
-        content: content.to_owned(),
-    };
+    let message = |role, content: &str| Message { role, content: content.to_owned() };
     let prompt = Prompt {
         messages: vec![
             message(Role::System, "Be brief."),
@@ -124,18 +96,10 @@ fn smollm3_gets_a_flag_in_its_system_message() {
     let model = "HuggingFaceTB/SmolLM3-3B";
     let on = said(&["system: /think", "user: Hi"], json!({}), json!({}));
     let off = said(&["system: /no_think", "user: Hi"], json!({}), json!({}));
-    for reasoning in [
-        json!({}),
-        json!({"reasoning_effort": "high"}),
-        json!({"reasoning_effort": "medium"}),
-    ] {
+    for reasoning in [json!({}), json!({"reasoning_effort": "high"}), json!({"reasoning_effort": "medium"})] {
         assert_eq!(chat(model, reasoning.clone()), on, "{reasoning}");
     }
-    for reasoning in [
-        Value::Null,
-        json!({"enable_thinking": false}),
-        json!({"reasoning_effort": "low"}),
-    ] {
+    for reasoning in [Value::Null, json!({"enable_thinking": false}), json!({"reasoning_effort": "low"})] {
         assert_eq!(chat(model, reasoning.clone()), off, "{reasoning}");
     }
     assert_eq!(text(model, json!({})).0, "/think\n\nHi");
@@ -145,13 +109,7 @@ fn smollm3_gets_a_flag_in_its_system_message() {
 #[test]
 fn the_flag_joins_a_system_message_that_is_there() {
     let mut prompt = Prompt::text(0, "Hi");
-    prompt.messages.insert(
-        0,
-        Message {
-            role: Role::System,
-            content: "Be brief.".to_owned(),
-        },
-    );
+    prompt.messages.insert(0, Message { role: Role::System, content: "Be brief.".to_owned() });
     let formatted = format_prompt("smollm3", &prompt, &json!({}), Target::ChatApi);
     prompt.messages[0].content = "Be brief.\n/think".to_owned();
     assert_eq!(formatted.content, PromptContent::Chat(prompt.messages));
@@ -160,10 +118,7 @@ fn the_flag_joins_a_system_message_that_is_there() {
 #[test]
 fn smollm2_cannot_think_and_is_left_alone_unless_asked() {
     let model = "HuggingFaceTB/SmolLM2-135M-Instruct";
-    assert_eq!(
-        chat(model, Value::Null),
-        said(&["user: Hi"], json!({}), json!({}))
-    );
+    assert_eq!(chat(model, Value::Null), said(&["user: Hi"], json!({}), json!({})));
     assert_eq!(text(model, Value::Null), ("Hi".to_owned(), json!({})));
     assert_eq!(chat(model, json!({})).0[0], "system: /think");
 }
@@ -182,11 +137,7 @@ fn deepseek_gets_its_tag_only_with_reasoning_on() {
     // An effort is for the server, and `thinking` for the template of the later models.
     assert_eq!(
         chat(model, json!({"reasoning_effort": "low", "thinking": true})),
-        said(
-            &["user: <think>Hi"],
-            json!({"reasoning_effort": "low"}),
-            json!({"thinking": true})
-        )
+        said(&["user: <think>Hi"], json!({"reasoning_effort": "low"}), json!({"thinking": true}))
     );
 }
 
@@ -201,28 +152,17 @@ fn qwen_is_switched_through_the_chat_template() {
     assert_eq!(text(model, json!({})), ("Hi".to_owned(), json!({})));
     assert_eq!(
         chat(model, json!({"thinking_budget": 64})),
-        said(
-            &["user: Hi"],
-            json!({"thinking_budget": 64}),
-            json!({"enable_thinking": true})
-        )
+        said(&["user: Hi"], json!({"thinking_budget": 64}), json!({"enable_thinking": true}))
     );
 }
 
 #[test]
 fn hunyuan_has_a_flag_for_on_and_a_template_switch_for_both() {
     let model = "tencent/Hunyuan-7B-Instruct";
-    assert_eq!(
-        chat(model, Value::Null),
-        said(&["user: Hi"], json!({}), json!({}))
-    );
+    assert_eq!(chat(model, Value::Null), said(&["user: Hi"], json!({}), json!({})));
     assert_eq!(
         chat(model, json!({"enable_thinking": true})),
-        said(
-            &["system: /think", "user: Hi"],
-            json!({}),
-            json!({"enable_thinking": true})
-        )
+        said(&["system: /think", "user: Hi"], json!({}), json!({"enable_thinking": true}))
     );
     assert_eq!(
         chat(model, json!({"enable_thinking": false})),
@@ -237,21 +177,15 @@ fn nemotron_thinks_unless_told_not_to() {
     let off = said(&["system: /no_think", "user: Hi"], json!({}), json!({}));
     assert_eq!(chat(model, Value::Null), off);
     assert_eq!(chat(model, json!({"reasoning": false})), off);
-    assert_eq!(
-        chat(model, json!({"reasoning": true})),
-        said(&["user: Hi"], json!({}), json!({}))
-    );
+    assert_eq!(chat(model, json!({"reasoning": true})), said(&["user: Hi"], json!({}), json!({})));
     assert_eq!(text(model, Value::Null).0, "/no_think\n\nHi");
 }
 
 #[test]
 fn parameter_families_pass_their_parameters_on() {
-    for model in [
-        "LGAI-EXAONE/EXAONE-4.0-32B",
-        "microsoft/phi-4",
-        "google/gemma-3-1b-it",
-        "deepseek-x-parameter",
-    ] {
+    for model in
+        ["LGAI-EXAONE/EXAONE-4.0-32B", "microsoft/phi-4", "google/gemma-3-1b-it", "deepseek-x-parameter"]
+    {
         let given = json!({"enable_thinking": true, "thinking_budget": 64, "cot_depth": 2, "reasoning": true, "new": 1});
         let top = json!({"thinking_budget": 64, "cot_depth": 2, "reasoning": true, "new": 1});
         assert_eq!(
@@ -260,17 +194,9 @@ fn parameter_families_pass_their_parameters_on() {
             "{model}"
         );
         assert_eq!(text(model, given), ("Hi".to_owned(), top), "{model}");
-        assert_eq!(
-            chat(model, Value::Null),
-            said(&["user: Hi"], json!({}), json!({})),
-            "{model}"
-        );
+        assert_eq!(chat(model, Value::Null), said(&["user: Hi"], json!({}), json!({})), "{model}");
         // Reasoning switched on without a word on how.
-        assert_eq!(
-            chat(model, json!({})).2,
-            json!({"enable_thinking": true}),
-            "{model}"
-        );
+        assert_eq!(chat(model, json!({})).2, json!({"enable_thinking": true}), "{model}");
     }
 }
 
@@ -278,21 +204,11 @@ fn parameter_families_pass_their_parameters_on() {
 fn an_unknown_model_gets_what_the_user_gives_and_nothing_else() {
     let model = "meta-llama/Llama-3.2-1B-Instruct";
     for reasoning in [Value::Null, json!({})] {
-        assert_eq!(
-            chat(model, reasoning.clone()),
-            said(&["user: Hi"], json!({}), json!({}))
-        );
+        assert_eq!(chat(model, reasoning.clone()), said(&["user: Hi"], json!({}), json!({})));
         assert_eq!(text(model, reasoning), ("Hi".to_owned(), json!({})));
     }
     assert_eq!(
-        chat(
-            model,
-            json!({"reasoning_effort": "low", "enable_thinking": false})
-        ),
-        said(
-            &["user: Hi"],
-            json!({"reasoning_effort": "low"}),
-            json!({"enable_thinking": false})
-        )
+        chat(model, json!({"reasoning_effort": "low", "enable_thinking": false})),
+        said(&["user: Hi"], json!({"reasoning_effort": "low"}), json!({"enable_thinking": false}))
     );
 }

@@ -28,15 +28,11 @@ fn refused(text: &str) -> Fault {
 
 fn chat_text(registry: &Registry, model: &str, reasoning: &Value) -> String {
     let formatter = registry.for_model(model).formatter;
-    let formatted = formatter
-        .format(&Prompt::text(0, "Hi"), reasoning.as_object(), Target::ChatApi)
-        .unwrap();
+    let formatted = formatter.format(&Prompt::text(0, "Hi"), reasoning.as_object(), Target::ChatApi).unwrap();
     match formatted.content {
-        PromptContent::Chat(messages) => messages
-            .iter()
-            .map(|message| message.content.as_str())
-            .collect::<Vec<_>>()
-            .join("|"),
+        PromptContent::Chat(messages) => {
+            messages.iter().map(|message| message.content.as_str()).collect::<Vec<_>>().join("|")
+        }
         PromptContent::Text(text) => text,
     }
 }
@@ -56,15 +52,9 @@ fn a_family_is_added_without_code_and_comes_before_the_built_in_ones() {
 ",
     )
     .unwrap();
-    assert_eq!(
-        chat_text(&registry, "org/Ponder-7B", &json!({})),
-        "[ponder] Hi [/ponder]"
-    );
+    assert_eq!(chat_text(&registry, "org/Ponder-7B", &json!({})), "[ponder] Hi [/ponder]");
     assert_eq!(chat_text(&registry, "org/Ponder-7B", &Value::Null), "Hi");
-    assert_eq!(
-        chat_text(&registry, "org/ponder-mini", &json!({})),
-        "[p] Hi [/ponder]"
-    );
+    assert_eq!(chat_text(&registry, "org/ponder-mini", &json!({})), "[p] Hi [/ponder]");
     assert_eq!(registry.for_model("Qwen3-Ponder").family, "ponder");
     assert_eq!(registry.for_model("Qwen3").family, "qwen");
     let first = &registry.families()[0];
@@ -76,14 +66,7 @@ fn a_family_of_the_same_name_replaces_the_built_in_one() {
     let registry =
         load("families: {qwen: {patterns: [qwen], type: system_prompt, enable_flag: /go}}").unwrap();
     assert_eq!(chat_text(&registry, "qwen3", &json!({})), "/go|Hi");
-    assert_eq!(
-        registry
-            .families()
-            .iter()
-            .filter(|family| family.name == "qwen")
-            .count(),
-        1
-    );
+    assert_eq!(registry.families().iter().filter(|family| family.name == "qwen").count(), 1);
 }
 
 #[test]
@@ -102,10 +85,7 @@ default: exaone
     assert_eq!(chat_text(&registry, "ORG/Own", &json!({})), "/own|Hi");
     assert_eq!(registry.for_model("org/own").family, "org/own");
     // A name that stands for a family gets the family's override for that name.
-    assert_eq!(
-        chat_text(&registry, "org/smollm3-x", &Value::Null),
-        "/no_think|Hi"
-    );
+    assert_eq!(chat_text(&registry, "org/smollm3-x", &Value::Null), "/no_think|Hi");
     assert_eq!(registry.for_model("whatever").kind, Kind::Parameter);
 }
 
@@ -117,13 +97,8 @@ fn a_chat_template_switch_may_have_another_name() {
     .unwrap();
     let formatter = registry.for_model("granite-4").formatter;
     let reasoning = json!({"enable_thinking": true});
-    let formatted = formatter
-        .format(&Prompt::text(0, "Hi"), reasoning.as_object(), Target::ChatApi)
-        .unwrap();
-    assert_eq!(
-        Value::from(formatted.chat_template_kwargs),
-        json!({"thinking": true})
-    );
+    let formatted = formatter.format(&Prompt::text(0, "Hi"), reasoning.as_object(), Target::ChatApi).unwrap();
+    assert_eq!(Value::from(formatted.chat_template_kwargs), json!({"thinking": true}));
     assert_eq!(Value::from(formatted.params), json!({}));
 }
 
@@ -133,12 +108,8 @@ fn harmony_may_end_where_the_user_wants_it_to() {
         load("families: {gpt-oss: {patterns: [gpt-oss], type: harmony, suffix: '<|start|>assistant'}}")
             .unwrap();
     let formatter = registry.for_model("gpt-oss").formatter;
-    let formatted = formatter
-        .format(&Prompt::text(0, "Hi"), None, Target::Completion)
-        .unwrap();
-    let PromptContent::Text(text) = formatted.content else {
-        panic!("no text")
-    };
+    let formatted = formatter.format(&Prompt::text(0, "Hi"), None, Target::Completion).unwrap();
+    let PromptContent::Text(text) = formatted.content else { panic!("no text") };
     assert!(text.ends_with("Hi<|end|><|start|>assistant"), "{text}");
 }
 
@@ -163,47 +134,15 @@ fn mistakes_are_named_with_their_place_and_the_nearest_word() {
             "`system_flag`",
         ),
         ("famlies: {}\n", "line 1: unknown key `famlies`", "`families`"),
-        (
-            "models:\n  a: {type: none, prefxi: b}\n",
-            "unknown key `prefxi`",
-            "`prefix`",
-        ),
+        ("models:\n  a: {type: none, prefxi: b}\n", "unknown key `prefxi`", "`prefix`"),
         ("models: {a: qwin}", "`a`: names the family `qwin`", "`qwen`"),
-        (
-            "default: nobody",
-            "names the family `nobody`",
-            "known families: gpt-oss, smollm",
-        ),
-        (
-            "families: {x: {patterns: ['a(b'], type: none}}",
-            "the pattern `a(b` is no regular expression",
-            "",
-        ),
-        (
-            "families: {x: {patterns: [''], type: none}}",
-            "would match every model",
-            "",
-        ),
-        (
-            "families: {x: {patterns: [x]}}",
-            "has no `type` (one of harmony, system_flag",
-            "",
-        ),
-        (
-            "families: {x: {type: none}}",
-            "`x`: has no `patterns`",
-            "add patterns",
-        ),
-        (
-            "families: {x: {patterns: [x], type: prefix}}",
-            "has no `prefix`",
-            "",
-        ),
-        (
-            "families: {x: {patterns: [x], type: system_flag}}",
-            "neither `enable_flag` nor",
-            "",
-        ),
+        ("default: nobody", "names the family `nobody`", "known families: gpt-oss, smollm"),
+        ("families: {x: {patterns: ['a(b'], type: none}}", "the pattern `a(b` is no regular expression", ""),
+        ("families: {x: {patterns: [''], type: none}}", "would match every model", ""),
+        ("families: {x: {patterns: [x]}}", "has no `type` (one of harmony, system_flag", ""),
+        ("families: {x: {type: none}}", "`x`: has no `patterns`", "add patterns"),
+        ("families: {x: {patterns: [x], type: prefix}}", "has no `prefix`", ""),
+        ("families: {x: {patterns: [x], type: system_flag}}", "neither `enable_flag` nor", ""),
         (
             "families: {x: {patterns: [x], type: none, prefix: a}}",
             "`prefix`, which has no meaning for the type none",
@@ -219,28 +158,14 @@ fn mistakes_are_named_with_their_place_and_the_nearest_word() {
             "line 1: true or false belongs here",
             "",
         ),
-        (
-            "families: {x: {patterns: x, type: none}}",
-            "line 1: a list belongs here",
-            "",
-        ),
-        (
-            "families: {x: {type: none}, x: {type: none}}",
-            "the key `x` stands twice",
-            "keep one",
-        ),
+        ("families: {x: {patterns: x, type: none}}", "line 1: a list belongs here", ""),
+        ("families: {x: {type: none}, x: {type: none}}", "the key `x` stands twice", "keep one"),
         ("families: [", "line 1: ", "indentation"),
         ("# nothing\n\n", "nothing but blank lines", "families"),
     ] {
         let fault = refused(text);
-        assert!(
-            fault.cause.contains(cause),
-            "wanted {cause:?} from\n{text}\n{fault}"
-        );
-        assert!(
-            fault.remedy.contains(remedy),
-            "wanted {remedy:?} from\n{text}\n{fault}"
-        );
+        assert!(fault.cause.contains(cause), "wanted {cause:?} from\n{text}\n{fault}");
+        assert!(fault.remedy.contains(remedy), "wanted {remedy:?} from\n{text}\n{fault}");
         assert!(
             !fault.to_string().contains("\n\n") && fault.cause.lines().count() == 1,
             "more than a line: {fault}"
@@ -250,12 +175,8 @@ fn mistakes_are_named_with_their_place_and_the_nearest_word() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let options = Options {
-        formats_file: Some(Path::new("/nowhere/formats.yaml").to_owned()),
-    };
-    let Err(fault) = Registry::from_options(&options) else {
-        panic!("read a file that is not there")
-    };
+    let options = Options { formats_file: Some(Path::new("/nowhere/formats.yaml").to_owned()) };
+    let Err(fault) = Registry::from_options(&options) else { panic!("read a file that is not there") };
     assert!(
         fault.object.ends_with("/nowhere/formats.yaml") && fault.cause.starts_with("cannot be read"),
         "{fault}"

@@ -39,11 +39,8 @@ pub fn carbon(total: &Figure, location: Option<&Location>, pue: f64) -> Carbon {
 fn intensity(location: Option<&Location>) -> Figure {
     let figure = |value, source: String| Figure::new(value, "g/kWh", Provenance::Estimated, source);
     let Some(place) = location else {
-        return figure(
-            WORLD_G_PER_KWH,
-            "world average, International Energy Agency".to_owned(),
-        )
-        .with_reason("the location is not known");
+        return figure(WORLD_G_PER_KWH, "world average, International Energy Agency".to_owned())
+            .with_reason("the location is not known");
     };
     let found = figure(place.g_per_kwh, place.source.clone());
     let default = (!place.stated).then_some("location not stated: USA is the default");
@@ -54,11 +51,7 @@ fn intensity(location: Option<&Location>) -> Figure {
         IntensityKind::Given => None,
     };
     let remarks: Vec<&str> = default.into_iter().chain(kind).collect();
-    if remarks.is_empty() {
-        found
-    } else {
-        found.with_reason(remarks.join("; "))
-    }
+    if remarks.is_empty() { found } else { found.with_reason(remarks.join("; ")) }
 }
 
 #[cfg(test)]
@@ -68,10 +61,7 @@ mod tests {
     use crate::summary::SummaryOptions;
 
     fn place(code: &str) -> Location {
-        let options = SummaryOptions {
-            country_iso_code: Some(code.into()),
-            ..SummaryOptions::default()
-        };
+        let options = SummaryOptions { country_iso_code: Some(code.into()), ..SummaryOptions::default() };
         check_location(&options).unwrap()
     }
 
@@ -81,23 +71,14 @@ mod tests {
         let found = carbon(&total, Some(&place("EST")), 1.5);
         assert!((found.emissions.value.unwrap() - 416.7 * 1.5).abs() < 1e-9);
         assert!((found.emissions.ci95.unwrap() - 4.167 * 1.5).abs() < 1e-9);
-        assert_eq!(
-            (found.emissions.provenance, found.emissions.unit.as_str()),
-            (Provenance::Estimated, "g")
-        );
-        assert_eq!(
-            (found.country_iso_code.as_deref(), found.intensity_year),
-            (Some("EST"), Some(2023))
-        );
+        assert_eq!((found.emissions.provenance, found.emissions.unit.as_str()), (Provenance::Estimated, "g"));
+        assert_eq!((found.country_iso_code.as_deref(), found.intensity_year), (Some("EST"), Some(2023)));
     }
 
     #[test]
     fn without_energy_there_are_no_emissions_and_the_reason_stays() {
         let found = carbon(&Figure::unavailable("J", "no sensor"), Some(&place("USA")), 1.0);
-        assert_eq!(
-            (found.emissions.value, found.emissions.reason.as_deref()),
-            (None, Some("no sensor"))
-        );
+        assert_eq!((found.emissions.value, found.emissions.reason.as_deref()), (None, Some("no sensor")));
         assert_eq!(found.emissions.unit, "g");
         assert!(found.intensity.value.is_some());
     }

@@ -49,12 +49,7 @@ pub fn channel_results(record: &RunRecord, window: Option<Window>) -> Vec<Channe
             (Ok(curve), Some(window)) => curve.energy(channel, window),
         };
         let energy = energy.map_err(|reason| with_fault(record, channel, reason));
-        results.push(ChannelResult {
-            channel,
-            curve: curve.ok(),
-            energy,
-            readings: trace.len(),
-        });
+        results.push(ChannelResult { channel, curve: curve.ok(), energy, readings: trace.len() });
     }
     results
 }
@@ -67,12 +62,7 @@ fn no_window() -> String {
 /// source's first channel, and names of one source share what stands before the first colon.
 fn with_fault(record: &RunRecord, channel: &Channel, reason: String) -> String {
     let source = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
-    match record
-        .sampler
-        .faults
-        .iter()
-        .find(|fault| source(&fault.channel) == source(&channel.name))
-    {
+    match record.sampler.faults.iter().find(|fault| source(&fault.channel) == source(&channel.name)) {
         Some(fault) => format!("{reason}: {}", fault.message),
         None => reason,
     }
@@ -111,13 +101,9 @@ pub fn domains(
     results: &[ChannelResult<'_>],
     window: Option<Window>,
 ) -> Vec<DomainEnergy> {
-    let node = results
-        .iter()
-        .any(|result| result.channel.counts && result.channel.domain == Domain::Node);
+    let node = results.iter().any(|result| result.channel.counts && result.channel.domain == Domain::Node);
     let listed = TOTAL_DOMAINS.into_iter().chain(node.then_some(Domain::Node));
-    listed
-        .map(|domain| domain_energy(record, results, window, domain))
-        .collect()
+    listed.map(|domain| domain_energy(record, results, window, domain)).collect()
 }
 
 fn domain_energy(
@@ -126,27 +112,17 @@ fn domain_energy(
     window: Option<Window>,
     domain: Domain,
 ) -> DomainEnergy {
-    let counting: Vec<&ChannelResult<'_>> = results
-        .iter()
-        .filter(|result| result.channel.counts && result.channel.domain == domain)
-        .collect();
+    let counting: Vec<&ChannelResult<'_>> =
+        results.iter().filter(|result| result.channel.counts && result.channel.domain == domain).collect();
     let energy = domain_sum(record, &counting, domain);
     let (mean_power, peak_power) = match (window, energy.value) {
-        (Some(window), Some(_)) => (
-            energy.per(window.seconds(), "W"),
-            peak(&counting, window, &energy),
-        ),
+        (Some(window), Some(_)) => (energy.per(window.seconds(), "W"), peak(&counting, window, &energy)),
         _ => {
             let none = energy.per(1.0, "W");
             (none.clone(), none)
         }
     };
-    DomainEnergy {
-        domain,
-        energy,
-        mean_power,
-        peak_power,
-    }
+    DomainEnergy { domain, energy, mean_power, peak_power }
 }
 
 /// The sum of a domain's channels: errors of their own in quadrature, gains linearly.
@@ -154,31 +130,18 @@ fn domain_sum(record: &RunRecord, counting: &[&ChannelResult<'_>], domain: Domai
     if counting.is_empty() {
         return Figure::unavailable("J", missing_reason(record, domain));
     }
-    let failed: Vec<&str> = counting
-        .iter()
-        .filter_map(|result| result.energy.as_ref().err())
-        .map(String::as_str)
-        .collect();
+    let failed: Vec<&str> =
+        counting.iter().filter_map(|result| result.energy.as_ref().err()).map(String::as_str).collect();
     if !failed.is_empty() {
         return Figure::unavailable("J", failed.join("; "));
     }
-    let parts: Vec<&Integral> = counting
-        .iter()
-        .filter_map(|result| result.energy.as_ref().ok())
-        .collect();
+    let parts: Vec<&Integral> = counting.iter().filter_map(|result| result.energy.as_ref().ok()).collect();
     let remarks: Vec<&str> = parts.iter().filter_map(|part| part.remark.as_deref()).collect();
     let sum = Integral {
         joules: parts.iter().map(|part| part.joules).sum(),
-        random_ci95: parts
-            .iter()
-            .map(|part| part.random_ci95.powi(2))
-            .sum::<f64>()
-            .sqrt(),
+        random_ci95: parts.iter().map(|part| part.random_ci95.powi(2)).sum::<f64>().sqrt(),
         gain_ci95: parts.iter().map(|part| part.gain_ci95).sum(),
-        provenance: parts
-            .iter()
-            .map(|part| part.provenance)
-            .fold(Provenance::Measured, Provenance::weaker),
+        provenance: parts.iter().map(|part| part.provenance).fold(Provenance::Measured, Provenance::weaker),
         remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
     };
     figure(&sum, &source_words(counting))
@@ -215,25 +178,13 @@ fn missing_reason(record: &RunRecord, domain: Domain) -> String {
 /// The largest mean power between two readings in the window, all channels together. Between the two lie at least
 /// [`PEAK_TICKS`] ticks of the slowest counter; for powers, two neighbouring readings.
 fn peak(counting: &[&ChannelResult<'_>], window: Window, energy: &Figure) -> Figure {
-    let curves: Vec<&Curve> = counting
-        .iter()
-        .filter_map(|result| result.curve.as_ref())
-        .collect();
-    let tick = curves
-        .iter()
-        .filter_map(|curve| curve.tick_seconds())
-        .fold(0.0, f64::max);
-    let unknown_tick = curves
-        .iter()
-        .any(|curve| matches!(curve, Curve::Counter(_)) && curve.tick_seconds().is_none());
-    let moments = curves
-        .first()
-        .map(|curve| curve.moments(window))
-        .unwrap_or_default();
-    let joules: Vec<f64> = moments
-        .iter()
-        .map(|at| curves.iter().map(|curve| curve.joules_at(*at)).sum())
-        .collect();
+    let curves: Vec<&Curve> = counting.iter().filter_map(|result| result.curve.as_ref()).collect();
+    let tick = curves.iter().filter_map(|curve| curve.tick_seconds()).fold(0.0, f64::max);
+    let unknown_tick =
+        curves.iter().any(|curve| matches!(curve, Curve::Counter(_)) && curve.tick_seconds().is_none());
+    let moments = curves.first().map(|curve| curve.moments(window)).unwrap_or_default();
+    let joules: Vec<f64> =
+        moments.iter().map(|at| curves.iter().map(|curve| curve.joules_at(*at)).sum()).collect();
     let shortest = PEAK_TICKS * tick;
     let (mut watts, mut seconds, mut late) = (f64::NEG_INFINITY, 0.0, 0);
     for early in 0..moments.len() {
@@ -249,10 +200,7 @@ fn peak(counting: &[&ChannelResult<'_>], window: Window, energy: &Figure) -> Fig
         }
     }
     if unknown_tick || !watts.is_finite() {
-        return Figure::unavailable(
-            "W",
-            format!("the window holds no two readings {shortest:.3} s apart"),
-        );
+        return Figure::unavailable("W", format!("the window holds no two readings {shortest:.3} s apart"));
     }
     let provenance = energy.provenance.weaker(Provenance::Derived);
     let figure = Figure::new(watts, "W", provenance, energy.source.clone())
@@ -268,33 +216,20 @@ fn peak(counting: &[&ChannelResult<'_>], window: Window, energy: &Figure) -> Fig
 
 /// The sum of the known domains among GPU, CPU and RAM; its reason names those that are not in it.
 pub fn total(domains: &[DomainEnergy]) -> Figure {
-    let parts = || {
-        domains
-            .iter()
-            .filter(|entry| TOTAL_DOMAINS.contains(&entry.domain))
-    };
+    let parts = || domains.iter().filter(|entry| TOTAL_DOMAINS.contains(&entry.domain));
     let known: Vec<&DomainEnergy> = parts().filter(|entry| entry.energy.value.is_some()).collect();
-    let missing: Vec<&str> = parts()
-        .filter(|entry| entry.energy.value.is_none())
-        .map(|entry| entry.domain.word())
-        .collect();
+    let missing: Vec<&str> =
+        parts().filter(|entry| entry.energy.value.is_none()).map(|entry| entry.domain.word()).collect();
     if known.is_empty() {
-        let reasons: Vec<&str> = parts()
-            .filter_map(|entry| entry.energy.reason.as_deref())
-            .collect();
+        let reasons: Vec<&str> = parts().filter_map(|entry| entry.energy.reason.as_deref()).collect();
         return Figure::unavailable("J", format!("no domain is known: {}", reasons.join("; ")));
     }
     let joules = known.iter().filter_map(|entry| entry.energy.value).sum();
-    let provenance = known
-        .iter()
-        .map(|entry| entry.energy.provenance)
-        .fold(Provenance::Derived, Provenance::weaker);
+    let provenance =
+        known.iter().map(|entry| entry.energy.provenance).fold(Provenance::Derived, Provenance::weaker);
     let words: Vec<&str> = known.iter().map(|entry| entry.domain.word()).collect();
     let figure = Figure::new(joules, "J", provenance, words.join(" + "));
-    let squares: Option<f64> = known
-        .iter()
-        .map(|entry| entry.energy.ci95.map(|ci95| ci95.powi(2)))
-        .sum();
+    let squares: Option<f64> = known.iter().map(|entry| entry.energy.ci95.map(|ci95| ci95.powi(2))).sum();
     let figure = match squares {
         Some(squares) => figure.with_ci95(squares.sqrt()),
         None => figure,

@@ -20,10 +20,7 @@ pub fn environment(roots: &Roots) -> Map<String, Value> {
         .or_else(|| system.nodename().to_str().ok().map(str::to_owned));
     let release = machine::line(&kernel.join("osrelease"))
         .or_else(|| system.release().to_str().ok().map(str::to_owned));
-    let threads = std::fs::read_to_string(roots.proc.join("stat"))
-        .ok()
-        .as_deref()
-        .and_then(machine::busy);
+    let threads = std::fs::read_to_string(roots.proc.join("stat")).ok().as_deref().and_then(machine::busy);
     let mut map = Map::new();
     map.insert("hostname".into(), json!(hostname));
     map.insert("os".into(), json!(std::env::consts::OS));
@@ -36,10 +33,7 @@ pub fn environment(roots: &Roots) -> Map<String, Value> {
     map.insert("container".into(), json!(machine::container(roots)));
     let nvml = nvml::open(roots).ok();
     let gpus = nvml.as_ref().map(gpus);
-    map.insert(
-        "gpu_driver".into(),
-        json!(nvml.as_ref().and_then(|nvml| nvml.sys_driver_version().ok())),
-    );
+    map.insert("gpu_driver".into(), json!(nvml.as_ref().and_then(|nvml| nvml.sys_driver_version().ok())));
     map.insert("gpu_count".into(), json!(gpus.as_ref().map(Vec::len)));
     map.insert("gpus".into(), json!(gpus.unwrap_or_default()));
     map

@@ -45,11 +45,7 @@ fn gaps(request: &RequestRecord) -> impl Iterator<Item = f64> {
 
 fn time_per_output_token(request: &RequestRecord) -> Option<f64> {
     let generation = &request.generation;
-    let following = generation
-        .completion_tokens?
-        .tokens
-        .checked_sub(1)
-        .filter(|count| *count > 0)?;
+    let following = generation.completion_tokens?.tokens.checked_sub(1).filter(|count| *count > 0)?;
     let last = generation.chunks.last()?.at;
     Some(last.seconds_since(generation.first_token?).0 / f64::from(following))
 }
@@ -67,11 +63,7 @@ mod tests {
     }
 
     fn chunk(at: u64, tokens: u32) -> Chunk {
-        Chunk {
-            at: ms(at),
-            channel: OutputChannel::Content,
-            tokens: Some(tokens),
-        }
+        Chunk { at: ms(at), channel: OutputChannel::Content, tokens: Some(tokens) }
     }
 
     fn request() -> RequestRecord {
@@ -81,18 +73,10 @@ mod tests {
             first_content: Some(ms(160)),
             end: ms(205),
             chunks: vec![chunk(150, 1), chunk(160, 1), chunk(160, 1), chunk(200, 4)],
-            completion_tokens: Some(TokenCount {
-                tokens: 8,
-                source: TokenCountSource::Server,
-            }),
+            completion_tokens: Some(TokenCount { tokens: 8, source: TokenCountSource::Server }),
             ..Generation::default()
         };
-        RequestRecord {
-            id: "a".into(),
-            prompt_index: 0,
-            scheduled: ms(100),
-            generation,
-        }
+        RequestRecord { id: "a".into(), prompt_index: 0, scheduled: ms(100), generation }
     }
 
     #[test]
@@ -106,22 +90,15 @@ mod tests {
         assert_eq!(max(found.schedule_lag), 2.0);
         assert_eq!(max(found.time_per_output_token), 7.143, "50 ms over 7 tokens");
         let gaps = found.inter_token.unwrap();
-        assert_eq!(
-            (gaps.count, gaps.min),
-            (6, 0.0),
-            "10 ms, 0 ms, and 40 ms as four times 10 ms"
-        );
+        assert_eq!((gaps.count, gaps.min), (6, 0.0), "10 ms, 0 ms, and 40 ms as four times 10 ms");
         assert!((gaps.max - 0.010).abs() < 1e-12);
     }
 
     #[test]
     fn failed_requests_and_unseen_moments_add_nothing() {
         let mut failed = request();
-        failed.generation.error = Some(RequestError {
-            class: ErrorClass::Server,
-            message: "500".into(),
-            status: Some(500),
-        });
+        failed.generation.error =
+            Some(RequestError { class: ErrorClass::Server, message: "500".into(), status: Some(500) });
         assert_eq!(latency(&[failed]), Latency::default());
         let mut whole = request();
         whole.generation.first_token = None;
@@ -135,10 +112,7 @@ mod tests {
     #[test]
     fn a_single_token_has_no_time_per_following_token() {
         let mut one = request();
-        one.generation.completion_tokens = Some(TokenCount {
-            tokens: 1,
-            source: TokenCountSource::Server,
-        });
+        one.generation.completion_tokens = Some(TokenCount { tokens: 1, source: TokenCountSource::Server });
         assert!(latency(&[one]).time_per_output_token.is_none());
     }
 }

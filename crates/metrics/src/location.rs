@@ -112,24 +112,17 @@ fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, &'static str
 }
 
 fn countries() -> impl Iterator<Item = Row> {
-    rows(BY_COUNTRY).map(|(code, name, year, g_per_kwh)| Row {
+    rows(BY_COUNTRY).map(|(code, name, year, g_per_kwh)| Row { code, name, year, g_per_kwh })
+}
+
+/// US states; the table's row for the whole country is none.
+fn states() -> impl Iterator<Item = Row> {
+    rows(BY_US_STATE).filter(|(name, ..)| *name != "usa").map(|(name, code, year, g_per_kwh)| Row {
         code,
         name,
         year,
         g_per_kwh,
     })
-}
-
-/// US states; the table's row for the whole country is none.
-fn states() -> impl Iterator<Item = Row> {
-    rows(BY_US_STATE)
-        .filter(|(name, ..)| *name != "usa")
-        .map(|(name, code, year, g_per_kwh)| Row {
-            code,
-            name,
-            year,
-            g_per_kwh,
-        })
 }
 
 /// The location that `options` state, with the intensity that holds there: the user's own, else the US state's, else
@@ -140,19 +133,10 @@ fn states() -> impl Iterator<Item = Row> {
 /// range.
 pub fn check_location(options: &SummaryOptions) -> Result<Location, Fault> {
     check_numbers(options)?;
-    let stated = options
-        .country_iso_code
-        .as_deref()
-        .map(str::trim)
-        .filter(|code| !code.is_empty());
+    let stated = options.country_iso_code.as_deref().map(str::trim).filter(|code| !code.is_empty());
     let mut location = country(stated.unwrap_or(DEFAULT_COUNTRY))?;
     location.stated = stated.is_some();
-    if let Some(region) = options
-        .region
-        .as_deref()
-        .map(str::trim)
-        .filter(|region| !region.is_empty())
-    {
+    if let Some(region) = options.region.as_deref().map(str::trim).filter(|region| !region.is_empty()) {
         set_region(&mut location, region)?;
     }
     if let Some(g_per_kwh) = options.carbon_intensity_g_per_kwh {
@@ -167,18 +151,14 @@ pub fn check_location(options: &SummaryOptions) -> Result<Location, Fault> {
 
 fn check_numbers(options: &SummaryOptions) -> Result<(), Fault> {
     if !(options.pue.is_finite() && options.pue >= 1.0) {
-        return Err(usage(
-            "metrics.pue",
-            format!("{} is not a power usage effectiveness", options.pue),
-        )
-        .remedy("set 1 or more; 1 counts the machine alone"));
+        return Err(usage("metrics.pue", format!("{} is not a power usage effectiveness", options.pue))
+            .remedy("set 1 or more; 1 counts the machine alone"));
     }
     match options.carbon_intensity_g_per_kwh {
-        Some(given) if !(given.is_finite() && given >= 0.0) => Err(usage(
-            "metrics.carbon_intensity_g_per_kwh",
-            format!("{given} is not an intensity"),
-        )
-        .remedy("set gCO2e per kWh, 0 or more, or leave it out to use the shipped tables")),
+        Some(given) if !(given.is_finite() && given >= 0.0) => {
+            Err(usage("metrics.carbon_intensity_g_per_kwh", format!("{given} is not an intensity"))
+                .remedy("set gCO2e per kWh, 0 or more, or leave it out to use the shipped tables"))
+        }
         _ => Ok(()),
     }
 }
@@ -198,54 +178,32 @@ fn country(written: &str) -> Result<Location, Fault> {
     };
     if let Some(row) = countries().find(|row| row.code == code) {
         let source = "lifecycle, Our World in Data from Ember and the Energy Institute, CC BY 4.0";
-        return Ok(found(
-            row.name,
-            row.g_per_kwh,
-            IntensityKind::Lifecycle,
-            row.year,
-            source,
-        ));
+        return Ok(found(row.name, row.g_per_kwh, IntensityKind::Lifecycle, row.year, source));
     }
     if let Some((_, name)) = WITHOUT_ROW.iter().find(|(known, _)| *known == code) {
         let source = "world average, International Energy Agency";
-        return Ok(found(
-            name,
-            WORLD_G_PER_KWH,
-            IntensityKind::World,
-            Some(2019),
-            source,
-        ));
+        return Ok(found(name, WORLD_G_PER_KWH, IntensityKind::World, Some(2019), source));
     }
     Err(unknown_country(written))
 }
 
 fn unknown_country(written: &str) -> Fault {
-    let fault = usage(
-        "metrics.country_iso_code",
-        format!("`{written}` is no ISO 3166-1 alpha-3 country code"),
-    );
+    let fault =
+        usage("metrics.country_iso_code", format!("`{written}` is no ISO 3166-1 alpha-3 country code"));
     let named = |name: &str| countries().find(|row| row.name.eq_ignore_ascii_case(name));
     if let Some(row) = named(written) {
         return fault.remedy(format!("{} is `{}`", row.name, row.code));
     }
-    let mut close: Vec<Row> = nearest(written, countries().map(|row| row.name))
-        .into_iter()
-        .filter_map(named)
-        .collect();
+    let mut close: Vec<Row> =
+        nearest(written, countries().map(|row| row.name)).into_iter().filter_map(named).collect();
     if written.len() <= 3 {
         let codes = nearest(written, countries().map(|row| row.code));
-        close = codes
-            .into_iter()
-            .filter_map(|code| countries().find(|row| row.code == code))
-            .collect();
+        close = codes.into_iter().filter_map(|code| countries().find(|row| row.code == code)).collect();
     }
     if close.is_empty() {
         return fault.remedy("use a code of three letters, for example USA, DEU or JPN");
     }
-    let close: Vec<String> = close
-        .iter()
-        .map(|row| format!("`{}` ({})", row.code, row.name))
-        .collect();
+    let close: Vec<String> = close.iter().map(|row| format!("`{}` ({})", row.code, row.name)).collect();
     fault.remedy(format!("did you mean {}?", close.join(" or ")))
 }
 
@@ -291,10 +249,8 @@ mod tests {
     fn every_row_of_both_tables_is_read_and_no_code_twice() {
         assert_eq!(countries().count(), BY_COUNTRY.trim_end().lines().count() - 1);
         assert_eq!(states().count(), 51, "fifty states and the district");
-        let mut codes: Vec<&str> = countries()
-            .map(|row| row.code)
-            .chain(WITHOUT_ROW.iter().map(|row| row.0))
-            .collect();
+        let mut codes: Vec<&str> =
+            countries().map(|row| row.code).chain(WITHOUT_ROW.iter().map(|row| row.0)).collect();
         assert_eq!(codes.len(), 249, "all of ISO 3166-1");
         codes.sort_unstable();
         codes.dedup();
@@ -305,18 +261,11 @@ mod tests {
     #[test]
     fn a_country_a_state_by_name_and_by_code() {
         let estonia = at(Some("est"), None).unwrap();
-        assert_eq!(
-            (estonia.country_name.as_str(), estonia.g_per_kwh),
-            ("Estonia", 416.7)
-        );
+        assert_eq!((estonia.country_name.as_str(), estonia.g_per_kwh), ("Estonia", 416.7));
         assert_eq!((estonia.kind, estonia.stated), (IntensityKind::Lifecycle, true));
         for written in ["california", "California", "CA", "US-CA"] {
             let california = at(Some("USA"), Some(written)).unwrap();
-            assert_eq!(
-                (california.g_per_kwh, california.kind),
-                (179.1, IntensityKind::Direct),
-                "{written}"
-            );
+            assert_eq!((california.g_per_kwh, california.kind), (179.1, IntensityKind::Direct), "{written}");
             assert_eq!(california.region.as_deref(), Some("california"));
         }
         assert_eq!(at(Some("USA"), Some("new_york")).unwrap().g_per_kwh, 211.7);
@@ -339,19 +288,13 @@ mod tests {
         assert!(swapped.remedy.contains("DEU"), "{swapped}");
         let state = at(Some("USA"), Some("californa")).unwrap_err();
         assert!(state.remedy.contains("`california`"), "{state}");
-        assert!(
-            at(Some("USA"), Some("usa")).is_err(),
-            "the whole country is no region of itself"
-        );
+        assert!(at(Some("USA"), Some("usa")).is_err(), "the whole country is no region of itself");
     }
 
     #[test]
     fn no_row_means_the_world_average_and_no_table_means_the_country() {
         let monaco = at(Some("MCO"), None).unwrap();
-        assert_eq!(
-            (monaco.g_per_kwh, monaco.kind),
-            (WORLD_G_PER_KWH, IntensityKind::World)
-        );
+        assert_eq!((monaco.g_per_kwh, monaco.kind), (WORLD_G_PER_KWH, IntensityKind::World));
         let quebec = at(Some("CAN"), Some("quebec")).unwrap();
         assert!(quebec.region_unused && quebec.region.as_deref() == Some("quebec"));
         assert_eq!(quebec.g_per_kwh, at(Some("CAN"), None).unwrap().g_per_kwh);
@@ -359,14 +302,8 @@ mod tests {
 
     #[test]
     fn the_users_own_intensity_wins() {
-        let options = SummaryOptions {
-            carbon_intensity_g_per_kwh: Some(12.5),
-            ..SummaryOptions::default()
-        };
+        let options = SummaryOptions { carbon_intensity_g_per_kwh: Some(12.5), ..SummaryOptions::default() };
         let given = check_location(&options).unwrap();
-        assert_eq!(
-            (given.g_per_kwh, given.kind, given.year),
-            (12.5, IntensityKind::Given, None)
-        );
+        assert_eq!((given.g_per_kwh, given.kind, given.year), (12.5, IntensityKind::Given, None));
     }
 }

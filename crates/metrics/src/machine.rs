@@ -19,9 +19,7 @@ pub(crate) fn cpu_model(roots: &Roots) -> Option<String> {
             (name.trim() == key && !value.trim().is_empty()).then(|| value.trim().to_owned())
         })
     };
-    named("model name")
-        .or_else(|| named("Model"))
-        .or_else(|| named("Hardware"))
+    named("model name").or_else(|| named("Model")).or_else(|| named("Hardware"))
 }
 
 /// `true` where the processor says that a hypervisor runs it; `None` where it does not tell.
@@ -33,11 +31,7 @@ pub(crate) fn virtual_machine(roots: &Roots) -> Option<bool> {
 
 /// What this machine is called in warnings.
 pub(crate) fn word(roots: &Roots) -> &'static str {
-    if virtual_machine(roots) == Some(true) {
-        "virtual machine"
-    } else {
-        "host"
-    }
+    if virtual_machine(roots) == Some(true) { "virtual machine" } else { "host" }
 }
 
 /// The kind of container this process is in, as far as traces of it show; `None` where there are none.
@@ -50,16 +44,8 @@ pub(crate) fn container(roots: &Roots) -> Option<&'static str> {
         return Some("podman");
     }
     let groups = fs::read_to_string(roots.proc.join("self/cgroup")).ok()?;
-    let marks = [
-        ("kubepods", "kubernetes"),
-        ("docker", "docker"),
-        ("libpod", "podman"),
-        ("lxc", "lxc"),
-    ];
-    marks
-        .into_iter()
-        .find(|(mark, _)| groups.contains(mark))
-        .map(|(_, word)| word)
+    let marks = [("kubepods", "kubernetes"), ("docker", "docker"), ("libpod", "podman"), ("lxc", "lxc")];
+    marks.into_iter().find(|(mark, _)| groups.contains(mark)).map(|(_, word)| word)
 }
 
 /// Memory that the kernel manages, GiB. Inside a container this is the host's.
@@ -85,10 +71,7 @@ fn number(path: &Path) -> Option<f64> {
 /// One line of a file, without its end.
 pub(crate) fn line(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
-    text.lines()
-        .next()
-        .map(|line| line.trim().to_owned())
-        .filter(|line| !line.is_empty())
+    text.lines().next().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
 /// Hardware threads and their busy time since boot in seconds, from the kernel's `stat`. Waiting for a disk and time
@@ -97,16 +80,9 @@ pub(crate) fn busy(stat: &str) -> Option<(usize, f64)> {
     // The kernel scales these to 100 a second on every architecture this program builds for.
     const TICKS_PER_SECOND: f64 = 100.0;
     let whole = stat.lines().find(|line| line.starts_with("cpu "))?;
-    let ticks: Vec<u64> = whole
-        .split_whitespace()
-        .skip(1)
-        .map_while(|field| field.parse().ok())
-        .collect();
+    let ticks: Vec<u64> = whole.split_whitespace().skip(1).map_while(|field| field.parse().ok()).collect();
     // user, nice, system, idle, iowait, irq, softirq; guests are within user and nice.
-    let busy: u64 = [0, 1, 2, 5, 6]
-        .iter()
-        .map(|index| ticks.get(*index).copied())
-        .sum::<Option<u64>>()?;
+    let busy: u64 = [0, 1, 2, 5, 6].iter().map(|index| ticks.get(*index).copied()).sum::<Option<u64>>()?;
     let threads = stat
         .lines()
         .filter(|line| line.starts_with("cpu") && line.as_bytes().get(3).is_some_and(u8::is_ascii_digit))
@@ -131,19 +107,12 @@ mod tests {
     #[test]
     fn a_limit_of_control_groups_is_read_and_no_limit_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        let roots = Roots {
-            sys: dir.path().to_owned(),
-            ..Roots::default()
-        };
+        let roots = Roots { sys: dir.path().to_owned(), ..Roots::default() };
         assert_eq!(memory_limit_gib(&roots), None);
         let v1 = dir.path().join("fs/cgroup/memory");
         fs::create_dir_all(&v1).unwrap();
         fs::write(v1.join("memory.limit_in_bytes"), "9223372036854771712\n").unwrap();
-        assert_eq!(
-            memory_limit_gib(&roots),
-            None,
-            "the first version's word for no limit"
-        );
+        assert_eq!(memory_limit_gib(&roots), None, "the first version's word for no limit");
         fs::write(v1.join("memory.limit_in_bytes"), "4294967296\n").unwrap();
         assert_eq!(memory_limit_gib(&roots), Some(4.0));
         fs::write(dir.path().join("fs/cgroup/memory.max"), "2147483648\n").unwrap();

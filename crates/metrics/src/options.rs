@@ -154,10 +154,8 @@ pub fn check_options(options: &Options) -> Result<(), Fault> {
         names.iter().try_for_each(|name| check_source_name(name))?;
     }
     if options.interval_ms == 0 {
-        return Err(
-            usage("metrics.interval_ms", "0 ms between readings is no interval")
-                .remedy("set 1 or more; 100 suits most sensors"),
-        );
+        return Err(usage("metrics.interval_ms", "0 ms between readings is no interval")
+            .remedy("set 1 or more; 100 suits most sensors"));
     }
     if let Some(watts) = options.cpu_tdp_watts
         && !(watts.is_finite() && watts > 0.0)
@@ -192,11 +190,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> V
         .filter(|(score, _)| *score >= 0.75)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    scored
-        .into_iter()
-        .take(3)
-        .map(|(_, candidate)| candidate)
-        .collect()
+    scored.into_iter().take(3).map(|(_, candidate)| candidate).collect()
 }
 
 #[cfg(test)]
@@ -211,10 +205,7 @@ mod tests {
     #[test]
     fn sources_may_be_auto_a_name_a_line_or_a_list() {
         assert_eq!(read(json!({"sources": "auto"})).sources, SourceSelection::Auto);
-        assert_eq!(
-            read(json!({"sources": "rapl"})).sources,
-            SourceSelection::Named(vec!["rapl".into()])
-        );
+        assert_eq!(read(json!({"sources": "rapl"})).sources, SourceSelection::Named(vec!["rapl".into()]));
         let two = SourceSelection::Named(vec!["nvml".into(), "rapl".into()]);
         assert_eq!(read(json!({"sources": "nvml, rapl"})).sources, two);
         assert_eq!(read(json!({"sources": ["nvml", "rapl"]})).sources, two);
@@ -223,11 +214,7 @@ mod tests {
 
     #[test]
     fn options_survive_json_and_refuse_unknown_keys() {
-        let options = Options {
-            gpu_ids: Some(vec![1]),
-            cpu_tdp_watts: Some(65.0),
-            ..Options::default()
-        };
+        let options = Options { gpu_ids: Some(vec![1]), cpu_tdp_watts: Some(65.0), ..Options::default() };
         let again: Options = serde_json::from_value(serde_json::to_value(&options).unwrap()).unwrap();
         assert_eq!(again, options);
         assert!(serde_json::from_value::<Options>(json!({"intervall_ms": 5})).is_err());
@@ -236,23 +223,14 @@ mod tests {
     #[test]
     fn the_schema_allows_a_word_and_a_list_of_sources() {
         let schema = serde_json::to_string(&schemars::schema_for!(Options)).unwrap();
-        assert!(
-            schema.contains("\"array\"") && schema.contains("interval_ms"),
-            "{schema}"
-        );
+        assert!(schema.contains("\"array\"") && schema.contains("interval_ms"), "{schema}");
     }
 
     #[test]
     fn a_misspelt_source_is_named_with_its_neighbour() {
-        let options = Options {
-            sources: SourceSelection::Named(vec!["rappl".into()]),
-            ..Options::default()
-        };
+        let options = Options { sources: SourceSelection::Named(vec!["rappl".into()]), ..Options::default() };
         let fault = check_options(&options).unwrap_err();
-        assert!(
-            fault.cause.contains("`rappl`") && fault.remedy.contains("`rapl`"),
-            "{fault}"
-        );
+        assert!(fault.cause.contains("`rappl`") && fault.remedy.contains("`rapl`"), "{fault}");
     }
 
     #[test]
@@ -260,36 +238,15 @@ mod tests {
         let good = Options::default();
         assert_eq!(check_options(&good), Ok(()));
         for bad in [
-            Options {
-                interval_ms: 0,
-                ..good.clone()
-            },
-            Options {
-                cpu_tdp_watts: Some(-1.0),
-                ..good.clone()
-            },
-            Options {
-                pue: 0.5,
-                ..good.clone()
-            },
-            Options {
-                pue: f64::NAN,
-                ..good.clone()
-            },
-            Options {
-                carbon_intensity_g_per_kwh: Some(-3.0),
-                ..good.clone()
-            },
-            Options {
-                country_iso_code: Some("XXX".into()),
-                ..good.clone()
-            },
+            Options { interval_ms: 0, ..good.clone() },
+            Options { cpu_tdp_watts: Some(-1.0), ..good.clone() },
+            Options { pue: 0.5, ..good.clone() },
+            Options { pue: f64::NAN, ..good.clone() },
+            Options { carbon_intensity_g_per_kwh: Some(-3.0), ..good.clone() },
+            Options { country_iso_code: Some("XXX".into()), ..good.clone() },
         ] {
             let fault = check_options(&bad).unwrap_err();
-            assert!(
-                !fault.remedy.is_empty() && fault.object.starts_with("metrics."),
-                "{fault}"
-            );
+            assert!(!fault.remedy.is_empty() && fault.object.starts_with("metrics."), "{fault}");
         }
     }
 }

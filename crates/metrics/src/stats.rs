@@ -91,20 +91,11 @@ mod tests {
     #[test]
     fn one_to_ten_by_hand() {
         let found = distribution((1..=10).rev().map(f64::from).collect(), "s").unwrap();
-        assert_eq!(
-            (found.count, found.mean, found.min, found.max),
-            (10, 5.5, 1.0, 10.0)
-        );
+        assert_eq!((found.count, found.mean, found.min, found.max), (10, 5.5, 1.0, 10.0));
         assert_eq!((found.p50, found.p90), (5.5, 9.1));
         assert!(close(found.p95, 9.55) && close(found.p99, 9.91) && close(found.p999, 9.991));
-        assert!(
-            close(found.standard_deviation.unwrap(), 3.027_650),
-            "sqrt(82.5 / 9)"
-        );
-        assert!(close(
-            found.mean_ci95.unwrap(),
-            2.262_157 * 3.027_650 / 10f64.sqrt()
-        ));
+        assert!(close(found.standard_deviation.unwrap(), 3.027_650), "sqrt(82.5 / 9)");
+        assert!(close(found.mean_ci95.unwrap(), 2.262_157 * 3.027_650 / 10f64.sqrt()));
     }
 
     #[test]
@@ -120,14 +111,9 @@ mod tests {
 
     #[test]
     fn t_points_match_the_printed_tables() {
-        for (freedom, point) in [
-            (1, 12.706),
-            (10, 2.228),
-            (11, 2.201),
-            (30, 2.0423),
-            (120, 1.9799),
-            (100_000, 1.9600),
-        ] {
+        for (freedom, point) in
+            [(1, 12.706), (10, 2.228), (11, 2.201), (30, 2.0423), (120, 1.9799), (100_000, 1.9600)]
+        {
             assert!((t95(freedom) - point).abs() < 5e-4, "{freedom}: {}", t95(freedom));
         }
     }

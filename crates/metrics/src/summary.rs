@@ -33,12 +33,7 @@ pub struct SummaryOptions {
 impl Default for SummaryOptions {
     /// No stated location, the machine alone.
     fn default() -> Self {
-        Self {
-            country_iso_code: None,
-            region: None,
-            carbon_intensity_g_per_kwh: None,
-            pue: 1.0,
-        }
+        Self { country_iso_code: None, region: None, carbon_intensity_g_per_kwh: None, pue: 1.0 }
     }
 }
 
@@ -61,28 +56,14 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
     let domains = domains(record, &results, window);
     let total = total(&domains);
     let location = check_location(options);
-    let pue = if options.pue.is_finite() && options.pue >= 1.0 {
-        options.pue
-    } else {
-        1.0
-    };
+    let pue = if options.pue.is_finite() && options.pue >= 1.0 { options.pue } else { 1.0 };
     let carbon = carbon(&total, location.as_ref().ok(), pue);
     let throughput = throughput(&duration, &counts, &tokens, &quality);
     let channels = results.iter().map(channel_energy).collect();
-    let warnings = warnings(&Seen {
-        record,
-        window,
-        counts: &counts,
-        tokens: &tokens,
-        results: &results,
-        location,
-    });
+    let warnings =
+        warnings(&Seen { record, window, counts: &counts, tokens: &tokens, results: &results, location });
     let server_reported = server_reported(&record.requests);
-    let shares = Shares {
-        counts: &counts,
-        tokens: &tokens,
-        quality: &quality,
-    };
+    let shares = Shares { counts: &counts, tokens: &tokens, quality: &quality };
     Summary {
         schema_version: SCHEMA_VERSION,
         duration,
@@ -97,10 +78,7 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
 }
 
 fn counts(requests: &[RequestRecord]) -> Counts {
-    let mut counts = Counts {
-        total: requests.len(),
-        ..Counts::default()
-    };
+    let mut counts = Counts { total: requests.len(), ..Counts::default() };
     for request in requests {
         match &request.generation.error {
             None => counts.successful += 1,
@@ -161,13 +139,7 @@ fn tokens(requests: &[RequestRecord]) -> (Tokens, TokenQuality) {
         .get(&TokenCountSource::Chunks)
         .map(|count| format!("{count} of {successful} requests count one token a chunk"));
     let completion = lacking(tokens.uncounted, "completion").or(assumed);
-    (
-        tokens,
-        TokenQuality {
-            completion,
-            prompt: lacking(without_prompt, "prompt"),
-        },
-    )
+    (tokens, TokenQuality { completion, prompt: lacking(without_prompt, "prompt") })
 }
 
 fn add(sum: &mut Option<u64>, tokens: u32) {
@@ -193,10 +165,7 @@ fn throughput(duration: &Figure, counts: &Counts, tokens: &Tokens, quality: &Tok
         (Some(amount), Some(seconds)) => Figure::new(amount / seconds, unit, Provenance::Derived, source),
     };
     let output = tokens.completion.map(|count| count as f64);
-    let all = tokens
-        .prompt
-        .zip(tokens.completion)
-        .map(|(prompt, completion)| (prompt + completion) as f64);
+    let all = tokens.prompt.zip(tokens.completion).map(|(prompt, completion)| (prompt + completion) as f64);
     let source = "token counts over the load window";
     Throughput {
         output_tokens_per_second: doubted(rate(output, "token/s", source), quality.completion.as_deref()),
@@ -210,28 +179,17 @@ fn throughput(duration: &Figure, counts: &Counts, tokens: &Tokens, quality: &Tok
 }
 
 fn server_reported(requests: &[RequestRecord]) -> Option<Figure> {
-    let reported: Vec<_> = requests
-        .iter()
-        .filter_map(|request| request.generation.server_energy.as_ref())
-        .collect();
-    let joules: Vec<f64> = reported
-        .iter()
-        .filter_map(|energy| energy.energy_joules)
-        .collect();
+    let reported: Vec<_> =
+        requests.iter().filter_map(|request| request.generation.server_energy.as_ref()).collect();
+    let joules: Vec<f64> = reported.iter().filter_map(|energy| energy.energy_joules).collect();
     if joules.is_empty() {
         return None;
     }
-    let method = reported
-        .iter()
-        .find_map(|energy| energy.attribution_method.as_deref())
-        .unwrap_or("not stated");
+    let method =
+        reported.iter().find_map(|energy| energy.attribution_method.as_deref()).unwrap_or("not stated");
     let source = format!("the server's own figures, attribution: {method}");
     let figure = Figure::new(joules.iter().sum(), "J", Provenance::Estimated, source);
-    Some(figure.with_reason(format!(
-        "{} of {} requests carry one",
-        joules.len(),
-        requests.len()
-    )))
+    Some(figure.with_reason(format!("{} of {} requests carry one", joules.len(), requests.len())))
 }
 
 /// What energy is shared among.
@@ -255,11 +213,8 @@ impl Shares<'_> {
             .find(|entry| entry.domain == Domain::Gpu)
             .map_or(none, |entry| entry.energy.clone());
         let successful = self.counts.successful as f64;
-        let all = self
-            .tokens
-            .prompt
-            .zip(self.tokens.completion)
-            .map(|(prompt, completion)| prompt + completion);
+        let all =
+            self.tokens.prompt.zip(self.tokens.completion).map(|(prompt, completion)| prompt + completion);
         let completion = self.tokens.completion;
         let doubt = self.quality.completion.as_deref();
         Energy {
@@ -297,12 +252,8 @@ fn tokens_per_joule(energy: &Figure, tokens: Option<u64>) -> Figure {
         return Figure::unavailable(unit, "there is nothing to divide by");
     }
     let value = tokens as f64 / joules;
-    let mut figure = Figure::new(
-        value,
-        unit,
-        energy.provenance.weaker(Provenance::Derived),
-        energy.source.clone(),
-    );
+    let mut figure =
+        Figure::new(value, unit, energy.provenance.weaker(Provenance::Derived), energy.source.clone());
     figure.reason.clone_from(&energy.reason);
     match energy.ci95 {
         Some(ci95) => figure.with_ci95(value * ci95 / joules),

@@ -52,40 +52,27 @@ pub(crate) fn warnings(seen: &Seen<'_>) -> Vec<Warning> {
 }
 
 fn warning(id: &str, message: String, remedy: &str) -> Warning {
-    Warning {
-        id: id.to_owned(),
-        message,
-        remedy: remedy.to_owned(),
-    }
+    Warning { id: id.to_owned(), message, remedy: remedy.to_owned() }
 }
 
 /// `synthetic`: a part of the run was a fake.
 fn synthetic(seen: &Seen<'_>) -> Vec<Warning> {
-    let fake = seen
-        .record
-        .channels
-        .iter()
-        .find(|channel| channel.name.starts_with("fake:"));
+    let fake = seen.record.channels.iter().find(|channel| channel.name.starts_with("fake:"));
     let what = match fake {
         Some(channel) => format!("the energy comes from {}", channel.source),
         None if seen.record.synthetic => format!("the backend {} is synthetic", seen.record.backend.backend),
         None => return Vec::new(),
     };
-    vec![warning(
-        "synthetic",
-        format!("{what}: no figure here says anything about a real system"),
-        "",
-    )]
+    vec![warning("synthetic", format!("{what}: no figure here says anything about a real system"), "")]
 }
 
 /// `ended_early`: not every request was run.
 fn ended_early(seen: &Seen<'_>) -> Vec<Warning> {
     let (message, remedy) = match &seen.record.ending {
         Ending::Complete => return Vec::new(),
-        Ending::Interrupted => (
-            "the run was interrupted".to_owned(),
-            "run it again for figures of the whole load",
-        ),
+        Ending::Interrupted => {
+            ("the run was interrupted".to_owned(), "run it again for figures of the whole load")
+        }
         Ending::TooManyFailures { in_a_row } => (
             format!("the run was stopped after {in_a_row} failures in a row"),
             "look at the first errors in requests.jsonl",
@@ -121,23 +108,16 @@ fn lost<'a>(seen: &'a Seen<'_>) -> impl Iterator<Item = (&'a Channel, &'a String
 /// `source_lost`: a channel's readings end before the window does.
 fn source_lost(seen: &Seen<'_>) -> Vec<Warning> {
     let remedy = "see the system's log for the device, and run again";
-    lost(seen)
-        .map(|(_, reason)| warning("source_lost", reason.clone(), remedy))
-        .collect()
+    lost(seen).map(|(_, reason)| warning("source_lost", reason.clone(), remedy)).collect()
 }
 
 /// `reading_faults`: some readings failed, but the source lived.
 fn reading_faults(seen: &Seen<'_>) -> Vec<Warning> {
     let message = |fault: &SamplerFault| {
-        format!(
-            "{} readings of the source of {} failed: {}",
-            fault.count, fault.channel, fault.message
-        )
+        format!("{} readings of the source of {} failed: {}", fault.count, fault.channel, fault.message)
     };
     let lived = seen.record.sampler.faults.iter().filter(|fault| !fault.gone);
-    lived
-        .map(|fault| warning("reading_faults", message(fault), ""))
-        .collect()
+    lived.map(|fault| warning("reading_faults", message(fault), "")).collect()
 }
 
 /// `window_short`: the slowest instrument's ticks are too coarse for the window.
@@ -145,15 +125,11 @@ fn window_short(seen: &Seen<'_>) -> Vec<Warning> {
     let Some(window) = seen.window else {
         return Vec::new();
     };
-    let ticks = seen
-        .results
-        .iter()
-        .filter(|result| result.channel.counts)
-        .filter_map(|result| {
-            (result.channel.provenance == Provenance::Measured)
-                .then(|| Some((result.channel, result.curve.as_ref()?.tick_seconds()?)))
-                .flatten()
-        });
+    let ticks = seen.results.iter().filter(|result| result.channel.counts).filter_map(|result| {
+        (result.channel.provenance == Provenance::Measured)
+            .then(|| Some((result.channel, result.curve.as_ref()?.tick_seconds()?)))
+            .flatten()
+    });
     let Some((channel, tick)) = ticks.max_by(|a, b| a.1.total_cmp(&b.1)) else {
         return Vec::new();
     };
@@ -168,11 +144,7 @@ fn window_short(seen: &Seen<'_>) -> Vec<Warning> {
         channel.name,
         tick * 1e3
     );
-    vec![warning(
-        "window_short",
-        message,
-        &format!("run more requests, for {needed:.0} s or longer"),
-    )]
+    vec![warning("window_short", message, &format!("run more requests, for {needed:.0} s or longer"))]
 }
 
 /// `sampling_gap`: the sampler did not get to read for a while.
@@ -186,17 +158,10 @@ fn sampling_gap(seen: &Seen<'_>) -> Vec<Warning> {
     if seen.results.is_empty() || gap <= GAP_INTERVALS * interval {
         return Vec::new();
     }
-    let effect = if powers {
-        "powers in between were not seen"
-    } else {
-        "counters bridge it, peak power does not"
-    };
+    let effect =
+        if powers { "powers in between were not seen" } else { "counters bridge it, peak power does not" };
     let message = format!("no sensor was read for {gap:.1} s at a time; {effect}");
-    vec![warning(
-        "sampling_gap",
-        message,
-        "leave the machine a free core while measuring",
-    )]
+    vec![warning("sampling_gap", message, "leave the machine a free core while measuring")]
 }
 
 /// `cross_check`: two channels of one device disagree beyond both intervals.
@@ -214,11 +179,7 @@ fn cross_check(seen: &Seen<'_>) -> Vec<Warning> {
                     "{} says {:.1} ± {a_ci95:.1} J, {} says {:.1} ± {b_ci95:.1} J",
                     counted.channel.name, a.joules, other.channel.name, b.joules
                 );
-                found.push(warning(
-                    "cross_check",
-                    message,
-                    "trust neither before a longer run agrees",
-                ));
+                found.push(warning("cross_check", message, "trust neither before a longer run agrees"));
             }
         }
     }
@@ -232,27 +193,14 @@ fn estimated(seen: &Seen<'_>) -> Vec<Warning> {
             let channel = result.channel;
             channel.counts && channel.domain == domain && channel.provenance == Provenance::Estimated
         })?;
-        let missing = seen
-            .record
-            .unavailable_sources
-            .iter()
-            .find(|missing| missing.domain == domain);
-        let why = missing.map_or(String::new(), |missing| {
-            format!(" ({}: {})", missing.source, missing.reason)
-        });
-        let message = format!(
-            "{} energy is a model, {}{why}",
-            domain.word(),
-            model.channel.source
-        );
+        let missing = seen.record.unavailable_sources.iter().find(|missing| missing.domain == domain);
+        let why =
+            missing.map_or(String::new(), |missing| format!(" ({}: {})", missing.source, missing.reason));
+        let message = format!("{} energy is a model, {}{why}", domain.word(), model.channel.source);
         let remedy = missing.map_or("", |missing| missing.remedy.as_str());
         Some(warning(&format!("{}_estimated", domain.word()), message, remedy))
     };
-    if seen
-        .results
-        .iter()
-        .any(|result| result.channel.name.starts_with("fake:"))
-    {
+    if seen.results.iter().any(|result| result.channel.name.starts_with("fake:")) {
         return Vec::new();
     }
     [Domain::Cpu, Domain::Ram].into_iter().filter_map(of).collect()
@@ -267,20 +215,12 @@ fn token_counts(seen: &Seen<'_>) -> Vec<Warning> {
             "{} of {} successful requests have no token count",
             seen.tokens.uncounted, seen.counts.successful
         );
-        found.push(warning(
-            "missing_token_counts",
-            message,
-            "let the server send usage",
-        ));
+        found.push(warning("missing_token_counts", message, "let the server send usage"));
     }
     if let Some(count) = seen.tokens.completion_sources.get(&Chunks) {
         let message =
             format!("{count} requests are counted as one token a chunk, for want of a better count");
-        found.push(warning(
-            "assumed_token_counts",
-            message,
-            "let the server send usage",
-        ));
+        found.push(warning("assumed_token_counts", message, "let the server send usage"));
     }
     found
 }
@@ -289,10 +229,7 @@ fn token_counts(seen: &Seen<'_>) -> Vec<Warning> {
 fn prompt_cache(seen: &Seen<'_>) -> Vec<Warning> {
     match seen.tokens.cached_prompt {
         Some(cached) if cached > 0 => {
-            let of = seen
-                .tokens
-                .prompt
-                .map_or(String::new(), |prompt| format!(" of {prompt}"));
+            let of = seen.tokens.prompt.map_or(String::new(), |prompt| format!(" of {prompt}"));
             let message =
                 format!("{cached}{of} prompt tokens came from the server's cache and cost next to nothing");
             vec![warning(
@@ -310,43 +247,23 @@ fn location(seen: &Seen<'_>) -> Vec<Warning> {
     let place = match &seen.location {
         Ok(place) => place,
         Err(fault) => {
-            let message = format!(
-                "{}: {}; the world's carbon intensity is used",
-                fault.object, fault.cause
-            );
+            let message = format!("{}: {}; the world's carbon intensity is used", fault.object, fault.cause);
             return vec![warning("location_unknown", message, &fault.remedy)];
         }
     };
     let mut found = Vec::new();
     if !place.stated {
         let message = "no location is stated; USA is used (default, not stated)".to_owned();
-        found.push(warning(
-            "location_default",
-            message,
-            "set metrics.country_iso_code",
-        ));
+        found.push(warning("location_default", message, "set metrics.country_iso_code"));
     }
     if place.kind == IntensityKind::World {
-        let message = format!(
-            "no carbon intensity is known for {}; the world's is used",
-            place.country_name
-        );
-        found.push(warning(
-            "location_world",
-            message,
-            "set metrics.carbon_intensity_g_per_kwh",
-        ));
+        let message = format!("no carbon intensity is known for {}; the world's is used", place.country_name);
+        found.push(warning("location_world", message, "set metrics.carbon_intensity_g_per_kwh"));
     }
     if place.region_unused {
-        let message = format!(
-            "no table knows the regions of {}; the country's value is used",
-            place.country_name
-        );
-        found.push(warning(
-            "region_unused",
-            message,
-            "set metrics.carbon_intensity_g_per_kwh",
-        ));
+        let message =
+            format!("no table knows the regions of {}; the country's value is used", place.country_name);
+        found.push(warning("region_unused", message, "set metrics.carbon_intensity_g_per_kwh"));
     }
     found
 }

@@ -1,10 +1,6 @@
 //! Integration against what is known exactly: constant and changing powers, wraps, resets, ticks, lost sources.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test")]
 
 mod common;
 
@@ -16,10 +12,7 @@ use common::{at, channel, counter, power};
 use proptest::prelude::*;
 
 fn window(start: f64, end: f64) -> Window {
-    Window {
-        start: at(start),
-        end: at(end),
-    }
+    Window { start: at(start), end: at(end) }
 }
 
 fn energy(channel: &Channel, readings: &[(Stamp, u64)], window: Window) -> Result<Integral, String> {
@@ -28,47 +21,33 @@ fn energy(channel: &Channel, readings: &[(Stamp, u64)], window: Window) -> Resul
 
 /// Readings at `moments` of a counter that ticks every `tick` seconds under `watts`.
 fn ticking(moments: impl Iterator<Item = f64>, tick: f64, watts: f64) -> Vec<(Stamp, u64)> {
-    moments
-        .map(|when| (at(when), ((when / tick).floor() * tick * watts * 1e6) as u64))
-        .collect()
+    moments.map(|when| (at(when), ((when / tick).floor() * tick * watts * 1e6) as u64)).collect()
 }
 
 #[test]
 fn a_ramp_of_power_is_exact_to_the_trapezoid() {
     let channel = power("p", Domain::Gpu);
-    let readings: Vec<_> = (0..=10)
-        .map(|second| (at(f64::from(second)), second as u64 * 1_000_000))
-        .collect();
+    let readings: Vec<_> =
+        (0..=10).map(|second| (at(f64::from(second)), second as u64 * 1_000_000)).collect();
     let found = energy(&channel, &readings, window(2.5, 7.5)).unwrap();
     assert!((found.joules - (7.5 * 7.5 - 2.5 * 2.5) / 2.0).abs() < 1e-9);
 }
 
 #[test]
 fn the_interval_of_an_averaged_power_covers_what_averaging_hides() {
-    let kind = ChannelKind::Power {
-        averaging_ms: Some(1000),
-    };
+    let kind = ChannelKind::Power { averaging_ms: Some(1000) };
     let averaged = channel("p", Domain::Gpu, kind);
     // 50 W until 1 s, then 250 W: a mean over the last second reaches it only at 2 s.
     let readings: Vec<_> = (0..=60)
         .map(|tenth| {
             let when = f64::from(tenth) / 10.0;
-            (
-                at(when),
-                ((50.0 + 200.0 * (when - 1.0).clamp(0.0, 1.0)) * 1e6) as u64,
-            )
+            (at(when), ((50.0 + 200.0 * (when - 1.0).clamp(0.0, 1.0)) * 1e6) as u64)
         })
         .collect();
     let found = energy(&averaged, &readings, window(1.0, 6.0)).unwrap();
     let truth = 250.0 * 5.0;
-    assert!(
-        (found.joules - truth).abs() > 50.0,
-        "the average does hide energy"
-    );
-    assert!(
-        (found.joules - truth).abs() <= found.random_ci95 * 1.000_001,
-        "{found:?}"
-    );
+    assert!((found.joules - truth).abs() > 50.0, "the average does hide energy");
+    assert!((found.joules - truth).abs() <= found.random_ci95 * 1.000_001, "{found:?}");
 }
 
 #[test]
@@ -79,41 +58,22 @@ fn a_source_that_ends_or_begins_within_the_window_gives_no_energy() {
     assert_eq!(lost, "source nvml:gpu0:energy was lost at 12.3 s of 60.0 s");
     let late = energy(&channel, &readings[20..], window(1.0, 5.0)).unwrap_err();
     assert!(late.contains("first read 1.000 s after"), "{late}");
-    assert!(
-        energy(&channel, &[], window(0.0, 1.0))
-            .unwrap_err()
-            .contains("no reading")
-    );
+    assert!(energy(&channel, &[], window(0.0, 1.0)).unwrap_err().contains("no reading"));
 }
 
 #[test]
 fn a_counter_that_stands_still_is_not_zero_joules() {
     let channel = counter("c", Domain::Gpu);
     let readings = [(at(0.0), 77), (at(1.0), 77), (at(2.0), 77)];
-    assert!(
-        energy(&channel, &readings, window(0.5, 1.5))
-            .unwrap_err()
-            .contains("did not move")
-    );
+    assert!(energy(&channel, &readings, window(0.5, 1.5)).unwrap_err().contains("did not move"));
 }
 
 #[test]
 fn a_reset_is_bridged_marked_and_in_the_interval() {
     for wrap in [None, Some(262_143_328_850)] {
-        let channel = channel(
-            "c",
-            Domain::Gpu,
-            ChannelKind::Counter {
-                wrap_microjoules: wrap,
-            },
-        );
+        let channel = channel("c", Domain::Gpu, ChannelKind::Counter { wrap_microjoules: wrap });
         let mut readings: Vec<_> = (0..=100_u32)
-            .map(|tenth| {
-                (
-                    at(f64::from(tenth) / 10.0),
-                    5_000_000_000 + u64::from(tenth) * 10_000_000,
-                )
-            })
+            .map(|tenth| (at(f64::from(tenth) / 10.0), 5_000_000_000 + u64::from(tenth) * 10_000_000))
             .collect();
         for reading in &mut readings[50..] {
             reading.1 -= 5_000_000_000 + 495_000_000;
@@ -130,19 +90,14 @@ fn a_reset_is_bridged_marked_and_in_the_interval() {
 
 #[test]
 fn a_pause_in_which_the_counter_may_have_wrapped_twice_gives_no_energy() {
-    let kind = ChannelKind::Counter {
-        wrap_microjoules: Some(999_999_999),
-    };
+    let kind = ChannelKind::Counter { wrap_microjoules: Some(999_999_999) };
     let channel = channel("c", Domain::Cpu, kind);
     let value = |when: f64| (at(when), (100.0 * when * 1e6) as u64 % 1_000_000_000);
     let mut readings: Vec<_> = (0..100).map(|tenth| value(f64::from(tenth) / 10.0)).collect();
     readings.extend((400..500).map(|tenth| value(f64::from(tenth) / 10.0)));
     let reason = energy(&channel, &readings, window(0.0, 45.0)).unwrap_err();
     assert!(reason.contains("wrapped more than once"), "{reason}");
-    assert!(
-        energy(&channel, &readings, window(0.0, 9.0)).is_ok(),
-        "before the pause all is known"
-    );
+    assert!(energy(&channel, &readings, window(0.0, 9.0)).is_ok(), "before the pause all is known");
 }
 
 #[test]
@@ -243,9 +198,8 @@ fn a_counter_that_pauses_is_as_old_as_its_longest_pause() {
 #[test]
 fn what_an_edge_between_two_readings_may_hide_is_in_the_interval() {
     let channel = counter("c", Domain::Cpu);
-    let mut readings: Vec<_> = (0..=400_u32)
-        .map(|step| (at(f64::from(step) / 100.0), u64::from(step) * 10_000))
-        .collect();
+    let mut readings: Vec<_> =
+        (0..=400_u32).map(|step| (at(f64::from(step) / 100.0), u64::from(step) * 10_000)).collect();
     // From 4 s to 5 s nobody reads, and 1000 J are counted: before or after 4.25 s, nobody knows.
     readings.push((at(5.0), 1_004_000_000));
     let found = energy(&channel, &readings, window(1.0, 4.25)).unwrap();
@@ -264,8 +218,5 @@ fn a_spike_between_two_powers_widens_the_interval() {
     let found = energy(&power("p", Domain::Gpu), &readings, window(0.0, 4.0)).unwrap();
     assert_eq!(found.joules, 800.0);
     // Twice |400 W| × 1 s ÷ 4.
-    assert!(
-        (found.random_ci95 - 100.0 * 2.0_f64.sqrt()).abs() < 1e-9,
-        "{found:?}"
-    );
+    assert!((found.random_ci95 - 100.0 * 2.0_f64.sqrt()).abs() < 1e-9, "{found:?}");
 }

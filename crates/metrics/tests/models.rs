@@ -1,10 +1,6 @@
 //! The models and the environment against a made-up `/proc`, and who stands in for whom.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test")]
 
 use std::fs;
 use std::path::Path;
@@ -38,16 +34,9 @@ fn machine() -> (TempDir, Roots) {
     let dir = tempfile::tempdir().unwrap();
     let roots = bare(dir.path());
     fs::create_dir_all(roots.proc.join("sys/kernel")).unwrap();
-    fs::write(
-        roots.proc.join("meminfo"),
-        "MemTotal:       16252928 kB\nMemFree: 1 kB\n",
-    )
-    .unwrap();
-    fs::write(
-        roots.proc.join("cpuinfo"),
-        "model name\t: Example 9000\nflags\t\t: fpu hypervisor sse\n",
-    )
-    .unwrap();
+    fs::write(roots.proc.join("meminfo"), "MemTotal:       16252928 kB\nMemFree: 1 kB\n").unwrap();
+    fs::write(roots.proc.join("cpuinfo"), "model name\t: Example 9000\nflags\t\t: fpu hypervisor sse\n")
+        .unwrap();
     fs::write(roots.proc.join("sys/kernel/hostname"), "box\n").unwrap();
     stat(&roots, 1000);
     (dir, roots)
@@ -63,45 +52,27 @@ fn package(roots: &Roots, zones: &[(&str, &str)]) {
 
 fn counting(found: &SourceDiscovery) -> Vec<String> {
     let channels = found.sources.iter().flat_map(|source| source.channels().to_vec());
-    channels
-        .filter(|channel| channel.counts)
-        .map(|channel| channel.name)
-        .collect()
+    channels.filter(|channel| channel.counts).map(|channel| channel.name).collect()
 }
 
 #[test]
 fn models_stand_in_exactly_where_no_counter_does() {
     let (_dir, roots) = machine();
-    assert_eq!(
-        counting(&discover(&Options::default(), &roots)),
-        ["cpu_model:load", "ram_model:modules"]
-    );
+    assert_eq!(counting(&discover(&Options::default(), &roots)), ["cpu_model:load", "ram_model:modules"]);
     package(&roots, &[("intel-rapl:0", "package-0")]);
-    assert_eq!(
-        counting(&discover(&Options::default(), &roots)),
-        ["rapl:package-0", "ram_model:modules"]
-    );
+    assert_eq!(counting(&discover(&Options::default(), &roots)), ["rapl:package-0", "ram_model:modules"]);
     package(&roots, &[("intel-rapl:0:0", "dram")]);
-    assert_eq!(
-        counting(&discover(&Options::default(), &roots)),
-        ["rapl:package-0", "rapl:package-0:dram"]
-    );
+    assert_eq!(counting(&discover(&Options::default(), &roots)), ["rapl:package-0", "rapl:package-0:dram"]);
 }
 
 #[test]
 fn the_load_counter_follows_busy_time_and_never_falls() {
     let (_dir, roots) = machine();
-    let options = Options {
-        cpu_tdp_watts: Some(1_000_000.0),
-        ..Options::default()
-    };
+    let options = Options { cpu_tdp_watts: Some(1_000_000.0), ..Options::default() };
     let mut found = discover(&options, &roots);
     let mut model = found.sources.remove(0);
     let channel = model.channels()[0].clone();
-    assert_eq!(
-        (channel.provenance, channel.device.as_str()),
-        (Provenance::Estimated, "Example 9000")
-    );
+    assert_eq!((channel.provenance, channel.device.as_str()), (Provenance::Estimated, "Example 9000"));
     assert!(channel.gain_ci95.unwrap() >= 0.5);
     let mut read = || {
         let mut last = 0;
@@ -125,30 +96,20 @@ fn memory_is_the_containers_where_it_has_a_limit() {
     let (_dir, roots) = machine();
     let ram = |roots: &Roots| {
         let found = discover(&Options::default(), roots);
-        let source = found
-            .sources
-            .iter()
-            .find(|source| source.channels()[0].domain == Domain::Ram)
-            .unwrap();
+        let source = found.sources.iter().find(|source| source.channels()[0].domain == Domain::Ram).unwrap();
         (source.channels()[0].source.clone(), found.warnings)
     };
     assert_eq!(ram(&roots).0, "2 modules, 10.0 W for 15.5 GiB");
     fs::create_dir_all(roots.proc.join("self/root")).unwrap();
     fs::write(roots.proc.join("self/root/.dockerenv"), "").unwrap();
     assert!(
-        ram(&roots)
-            .1
-            .iter()
-            .any(|warning| warning.contains("RAM energy is the whole virtual machine's"))
+        ram(&roots).1.iter().any(|warning| warning.contains("RAM energy is the whole virtual machine's"))
     );
     fs::create_dir_all(roots.sys.join("fs/cgroup")).unwrap();
     fs::write(roots.sys.join("fs/cgroup/memory.max"), "2147483648\n").unwrap();
     let (source, warnings) = ram(&roots);
     assert_eq!(source, "1 module, 10.0 W for the container's limit of 2.0 GiB");
-    assert!(
-        !warnings.iter().any(|warning| warning.contains("RAM")),
-        "{warnings:?}"
-    );
+    assert!(!warnings.iter().any(|warning| warning.contains("RAM")), "{warnings:?}");
 }
 
 #[test]
@@ -157,44 +118,21 @@ fn a_machine_that_tells_nothing_has_a_reason_for_every_domain() {
     let found = discover(&Options::default(), &bare(dir.path()));
     assert!(found.sources.is_empty());
     for domain in [Domain::Gpu, Domain::Cpu, Domain::Ram] {
-        assert!(
-            found.unavailable.iter().any(|missing| missing.domain == domain),
-            "{domain:?}"
-        );
+        assert!(found.unavailable.iter().any(|missing| missing.domain == domain), "{domain:?}");
     }
-    let nvml = found
-        .unavailable
-        .iter()
-        .find(|missing| missing.source == "nvml")
-        .unwrap();
+    let nvml = found.unavailable.iter().find(|missing| missing.source == "nvml").unwrap();
     assert!(nvml.reason.contains("library") && !nvml.remedy.is_empty());
 }
 
 #[test]
 fn sources_that_are_not_selected_are_named_as_such() {
     let (_dir, roots) = machine();
-    let options = Options {
-        sources: SourceSelection::Named(vec!["cpu_model".into()]),
-        ..Options::default()
-    };
+    let options = Options { sources: SourceSelection::Named(vec!["cpu_model".into()]), ..Options::default() };
     let found = discover(&options, &roots);
     assert_eq!(counting(&found), ["cpu_model:load"]);
-    let names: Vec<&str> = found
-        .unavailable
-        .iter()
-        .map(|missing| missing.source.as_str())
-        .collect();
-    assert_eq!(
-        names,
-        ["nvml", "rapl", "ram_model"],
-        "the processors are covered, memory and GPUs are not"
-    );
-    assert!(
-        found
-            .unavailable
-            .iter()
-            .all(|missing| missing.reason.contains("not among the selected"))
-    );
+    let names: Vec<&str> = found.unavailable.iter().map(|missing| missing.source.as_str()).collect();
+    assert_eq!(names, ["nvml", "rapl", "ram_model"], "the processors are covered, memory and GPUs are not");
+    assert!(found.unavailable.iter().all(|missing| missing.reason.contains("not among the selected")));
 }
 
 #[test]
@@ -202,20 +140,11 @@ fn the_environment_has_every_key_and_null_for_what_is_not_known() {
     let (_dir, roots) = machine();
     let found = environment(&roots);
     assert_eq!(found["hostname"], "box");
-    assert_eq!(
-        (&found["cpu_model"], &found["cpu_count"]),
-        (&"Example 9000".into(), &2.into())
-    );
-    assert_eq!(
-        (&found["ram_total_gib"], &found["virtual_machine"]),
-        (&15.5.into(), &true.into())
-    );
+    assert_eq!((&found["cpu_model"], &found["cpu_count"]), (&"Example 9000".into(), &2.into()));
+    assert_eq!((&found["ram_total_gib"], &found["virtual_machine"]), (&15.5.into(), &true.into()));
     assert!(found["gpu_count"].is_null() && found["gpu_driver"].is_null() && found["container"].is_null());
     let dir = tempfile::tempdir().unwrap();
     let nothing = environment(&bare(dir.path()));
-    assert_eq!(
-        nothing.keys().collect::<Vec<_>>(),
-        found.keys().collect::<Vec<_>>()
-    );
+    assert_eq!(nothing.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
     assert!(nothing["cpu_count"].is_null() && nothing["ram_total_gib"].is_null());
 }

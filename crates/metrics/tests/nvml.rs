@@ -1,11 +1,7 @@
 //! The NVML source against a real shared library that stands in for NVIDIA's, built with the system's C compiler.
 //! Without a compiler these tests say so and pass.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod common;
@@ -30,43 +26,22 @@ fn library(switches: &[&str]) -> Option<(TempDir, Roots)> {
     let path = dir.path().join("libnvidia-ml.so.1");
     let code = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_nvml/nvml.c");
     let flags = switches.iter().map(|switch| format!("-D{switch}"));
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .arg(&path)
-        .args(flags)
-        .arg(code)
-        .output();
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&path).args(flags).arg(code).output();
     let Ok(built) = built else {
         println!("skipped: there is no C compiler to build the stand-in for NVML with");
         return None;
     };
-    assert!(
-        built.status.success(),
-        "{}",
-        String::from_utf8_lossy(&built.stderr)
-    );
-    let roots = Roots {
-        nvml_library: Some(path.into_os_string()),
-        visible_gpus: None,
-        ..Roots::default()
-    };
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let roots = Roots { nvml_library: Some(path.into_os_string()), visible_gpus: None, ..Roots::default() };
     Some((dir, roots))
 }
 
 fn options() -> Options {
-    Options {
-        sources: SourceSelection::Named(vec!["nvml".into()]),
-        ..Options::default()
-    }
+    Options { sources: SourceSelection::Named(vec!["nvml".into()]), ..Options::default() }
 }
 
 fn names(found: &SourceDiscovery) -> Vec<String> {
-    found
-        .sources
-        .iter()
-        .flat_map(|source| source.channels().to_vec())
-        .map(|channel| channel.name)
-        .collect()
+    found.sources.iter().flat_map(|source| source.channels().to_vec()).map(|channel| channel.name).collect()
 }
 
 /// A whole run through core's runner and sampler, with a backend that sleeps.
@@ -99,14 +74,8 @@ fn run(found: SourceDiscovery) -> RunRecord {
         environment: Map::new(),
         warnings: Vec::new(),
     };
-    let plan = ai_energy_core::Plan {
-        sampling_interval_ms: 20,
-        ..common::plan()
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let plan = ai_energy_core::Plan { sampling_interval_ms: 20, ..common::plan() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(runner::run(plan, parts))
 }
 
@@ -124,36 +93,15 @@ fn a_run_measures_the_power_of_both_gpus_within_its_interval() {
         (joules - 750.0 * seconds).abs() <= ci95,
         "{joules} ± {ci95} J in {seconds} s of 250 W and 500 W"
     );
-    let energy_readings = record
-        .readings
-        .iter()
-        .filter(|reading| reading.channel == 0)
-        .count() as u64;
-    assert!(
-        energy_readings > record.sampler.rounds + 3,
-        "the burst before the load is in the record"
-    );
+    let energy_readings = record.readings.iter().filter(|reading| reading.channel == 0).count() as u64;
+    assert!(energy_readings > record.sampler.rounds + 3, "the burst before the load is in the record");
     assert_eq!(gpu.energy.source, "NVML total-energy counter of 2 devices");
-    let power = summary
-        .energy
-        .channels
-        .iter()
-        .find(|channel| channel.channel == "nvml:gpu1:power")
-        .unwrap();
+    let power = summary.energy.channels.iter().find(|channel| channel.channel == "nvml:gpu1:power").unwrap();
     assert!(!power.counts);
-    assert!(
-        (power.energy.value.unwrap() - 500.0 * seconds).abs() < 1e-3 * seconds,
-        "{power:?}"
-    );
+    assert!((power.energy.value.unwrap() - 500.0 * seconds).abs() < 1e-3 * seconds, "{power:?}");
     let state = &record.gpu_states[1];
-    assert_eq!(
-        (state.index, state.utilization_percent, state.temperature_c),
-        (1, Some(87.0), Some(61.0))
-    );
-    assert_eq!(
-        (state.memory_used_mib, state.memory_total_mib),
-        (Some(6144.0), Some(24576.0))
-    );
+    assert_eq!((state.index, state.utilization_percent, state.temperature_c), (1, Some(87.0), Some(61.0)));
+    assert_eq!((state.memory_used_mib, state.memory_total_mib), (Some(6144.0), Some(24576.0)));
     assert_eq!(state.power_draw_w, Some(500.0));
 }
 
@@ -173,25 +121,10 @@ fn the_channel_states_what_the_power_averages_over() {
         };
         let found = discover(&options(), &roots);
         let channels = found.sources[0].channels();
+        assert_eq!(channels[0].kind, ChannelKind::Counter { wrap_microjoules: None });
+        assert_eq!(channels[1].kind, ChannelKind::Power { averaging_ms: expected }, "{major}.{minor}");
         assert_eq!(
-            channels[0].kind,
-            ChannelKind::Counter {
-                wrap_microjoules: None
-            }
-        );
-        assert_eq!(
-            channels[1].kind,
-            ChannelKind::Power {
-                averaging_ms: expected
-            },
-            "{major}.{minor}"
-        );
-        assert_eq!(
-            (
-                channels[0].device_id.as_str(),
-                channels[0].counts,
-                channels[1].counts
-            ),
+            (channels[0].device_id.as_str(), channels[0].counts, channels[1].counts),
             ("GPU-00000000-fake", true, false)
         );
     }
@@ -204,20 +137,13 @@ fn power_counts_where_there_is_no_counter_and_neither_is_a_reason() {
     };
     let found = discover(&options(), &roots);
     let channels = found.sources[0].channels();
-    assert_eq!(
-        (channels.len(), channels[0].name.as_str(), channels[0].counts),
-        (1, "nvml:gpu0:power", true)
-    );
+    assert_eq!((channels.len(), channels[0].name.as_str(), channels[0].counts), (1, "nvml:gpu0:power", true));
     let Some((_dir, roots)) = library(&["NO_COUNTER", "NO_POWER"]) else {
         return;
     };
     let found = discover(&options(), &roots);
     assert!(found.sources.is_empty());
-    assert!(
-        found.unavailable[0].reason.contains("neither energy"),
-        "{:?}",
-        found.unavailable
-    );
+    assert!(found.unavailable[0].reason.contains("neither energy"), "{:?}", found.unavailable);
 }
 
 #[test]
@@ -234,22 +160,14 @@ fn a_gpu_that_falls_off_the_bus_leaves_the_other_and_no_domain_energy() {
         reason.contains("nvml:gpu0:energy was lost at") && reason.contains("GPU 0: device fell off"),
         "{reason}"
     );
-    let other = summary
-        .energy
-        .channels
-        .iter()
-        .find(|channel| channel.channel == "nvml:gpu1:energy")
-        .unwrap();
+    let other = summary.energy.channels.iter().find(|channel| channel.channel == "nvml:gpu1:energy").unwrap();
     assert!(other.energy.value.is_some(), "{other:?}");
     assert!(summary.warnings.iter().any(|warning| warning.id == "source_lost"));
     let Some((_dir, roots)) = library(&["TICK_MS=1", "LOST_AFTER=3"]) else {
         return;
     };
     let mut only = discover(&options(), &roots).sources.remove(0);
-    assert!(
-        matches!(only.read(&mut |_, _| {}), Err(ReadFault::Gone(_))),
-        "the only GPU is gone for good"
-    );
+    assert!(matches!(only.read(&mut |_, _| {}), Err(ReadFault::Gone(_))), "the only GPU is gone for good");
 }
 
 #[test]
@@ -277,59 +195,23 @@ fn gpus_are_selected_by_option_and_by_what_cuda_sees() {
     let Some((_dir, roots)) = library(&["GPUS=3"]) else {
         return;
     };
-    let one = |index: u32| {
-        vec![
-            format!("nvml:gpu{index}:energy"),
-            format!("nvml:gpu{index}:power"),
-        ]
-    };
-    let by_option = Options {
-        gpu_ids: Some(vec![1]),
-        ..options()
-    };
+    let one = |index: u32| vec![format!("nvml:gpu{index}:energy"), format!("nvml:gpu{index}:power")];
+    let by_option = Options { gpu_ids: Some(vec![1]), ..options() };
     assert_eq!(names(&discover(&by_option, &roots)), one(1));
     let seen = |value: &str| {
-        names(&discover(
-            &options(),
-            &Roots {
-                visible_gpus: Some(value.into()),
-                ..roots.clone()
-            },
-        ))
+        names(&discover(&options(), &Roots { visible_gpus: Some(value.into()), ..roots.clone() }))
     };
     assert_eq!(seen("2"), one(2));
     assert_eq!(seen("GPU-00000001"), one(1));
     assert_eq!(seen("0,9,1"), one(0), "CUDA stops at the first that names no GPU");
     assert_eq!(seen("-1"), Vec::<String>::new());
-    let hidden = discover(
-        &options(),
-        &Roots {
-            visible_gpus: Some(String::new()),
-            ..roots.clone()
-        },
-    );
-    assert!(
-        hidden.unavailable[0].reason.contains("CUDA_VISIBLE_DEVICES"),
-        "{:?}",
-        hidden.unavailable
-    );
-    let both = Options {
-        gpu_ids: Some(vec![0, 7]),
-        ..options()
-    };
+    let hidden = discover(&options(), &Roots { visible_gpus: Some(String::new()), ..roots.clone() });
+    assert!(hidden.unavailable[0].reason.contains("CUDA_VISIBLE_DEVICES"), "{:?}", hidden.unavailable);
+    let both = Options { gpu_ids: Some(vec![0, 7]), ..options() };
     let found = discover(&both, &roots);
     assert_eq!(names(&found), one(0));
-    assert!(
-        found.unavailable[0]
-            .reason
-            .contains("GPU 7 is not there; NVML sees 3")
-    );
-    assert!(
-        found
-            .warnings
-            .iter()
-            .any(|warning| warning.contains("incomplete"))
-    );
+    assert!(found.unavailable[0].reason.contains("GPU 7 is not there; NVML sees 3"));
+    assert!(found.warnings.iter().any(|warning| warning.contains("incomplete")));
 }
 
 #[test]
@@ -338,9 +220,6 @@ fn the_environment_names_the_gpus_and_the_driver() {
         return;
     };
     let found = environment(&roots);
-    assert_eq!(
-        (&found["gpu_count"], &found["gpu_driver"]),
-        (&2.into(), &"999.01".into())
-    );
+    assert_eq!((&found["gpu_count"], &found["gpu_driver"]), (&2.into(), &"999.01".into()));
     assert_eq!(found["gpus"][1]["uuid"], "GPU-00000001-fake");
 }

@@ -1,10 +1,6 @@
 //! The RAPL source against a powercap tree of real files, as the kernel lays it out.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test")]
 
 mod common;
 
@@ -50,14 +46,8 @@ fn tree(zones: &[(&str, &str)]) -> TempDir {
 }
 
 fn look(root: &Path) -> SourceDiscovery {
-    let roots = Roots {
-        powercap: root.to_owned(),
-        ..Roots::default()
-    };
-    let options = Options {
-        sources: SourceSelection::Named(vec!["rapl".into()]),
-        ..Options::default()
-    };
+    let roots = Roots { powercap: root.to_owned(), ..Roots::default() };
+    let options = Options { sources: SourceSelection::Named(vec!["rapl".into()]), ..Options::default() };
     discover(&options, &roots)
 }
 
@@ -67,18 +57,10 @@ fn source(root: &Path) -> Box<dyn EnergySource> {
 
 /// The last value of each channel that one call reads.
 fn values(source: &mut dyn EnergySource) -> Result<Vec<(String, u64)>, ReadFault> {
-    let names: Vec<String> = source
-        .channels()
-        .iter()
-        .map(|channel| channel.name.clone())
-        .collect();
+    let names: Vec<String> = source.channels().iter().map(|channel| channel.name.clone()).collect();
     let mut values = vec![None; names.len()];
     source.read(&mut |position, value| values[position] = Some(value))?;
-    Ok(names
-        .into_iter()
-        .zip(values)
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect())
+    Ok(names.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
 #[test]
@@ -98,9 +80,7 @@ fn each_joule_counts_once() {
         ("rapl:psys", Domain::Node, false),
     ];
     assert_eq!(found, expected);
-    let kind = ChannelKind::Counter {
-        wrap_microjoules: Some(999_999_999),
-    };
+    let kind = ChannelKind::Counter { wrap_microjoules: Some(999_999_999) };
     assert!(source.channels().iter().all(|channel| channel.kind == kind));
 }
 
@@ -110,11 +90,7 @@ fn the_memory_mapped_twin_counts_where_it_is_alone() {
     let channels: Vec<Channel> = source(dir.path()).channels().to_vec();
     assert_eq!((channels.len(), channels[0].counts), (1, true));
     let unavailable = look(dir.path()).unavailable;
-    assert!(
-        unavailable
-            .iter()
-            .any(|missing| missing.source == "rapl" && missing.domain == Domain::Ram)
-    );
+    assert!(unavailable.iter().any(|missing| missing.source == "rapl" && missing.domain == Domain::Ram));
 }
 
 #[test]
@@ -127,11 +103,7 @@ fn values_are_the_files_and_a_wrap_in_the_files_is_undone_in_the_summary() {
         // 500 W: the counter of 1000 J wraps five times within the 10 s of the load.
         set(dir.path(), "intel-rapl:0", (tenth * 50_000_000) % 1_000_000_000);
         let (_, value) = values(&mut *source).unwrap().remove(0);
-        record.readings.push(EnergyReading {
-            channel: 0,
-            at: at(tenth as f64 / 10.0),
-            value,
-        });
+        record.readings.push(EnergyReading { channel: 0, at: at(tenth as f64 / 10.0), value });
     }
     let summary = summarize(&record, &SummaryOptions::default());
     let cpu = summary.domain(Domain::Cpu).unwrap().energy.clone();
@@ -149,13 +121,8 @@ fn a_zone_that_vanishes_does_not_silence_the_others_and_all_gone_is_gone() {
     assert_eq!(values(&mut *source).unwrap().len(), 2);
     fs::remove_dir_all(dir.path().join("intel-rapl:0")).unwrap();
     let mut left = Vec::new();
-    let fault = source
-        .read(&mut |position, value| left.push((position, value)))
-        .unwrap_err();
-    assert!(
-        matches!(&fault, ReadFault::Transient(text) if text.contains("intel-rapl:0")),
-        "{fault:?}"
-    );
+    let fault = source.read(&mut |position, value| left.push((position, value))).unwrap_err();
+    assert!(matches!(&fault, ReadFault::Transient(text) if text.contains("intel-rapl:0")), "{fault:?}");
     assert_eq!(left, [(1, 7)]);
     fs::remove_dir_all(dir.path().join("intel-rapl:1")).unwrap();
     assert!(matches!(source.read(&mut |_, _| {}), Err(ReadFault::Gone(_))));
@@ -168,10 +135,8 @@ fn no_tree_and_no_zones_are_unavailable_with_a_reason() {
         let found = look(&root);
         assert!(found.sources.is_empty());
         for domain in [Domain::Cpu, Domain::Ram] {
-            let missing = found
-                .unavailable
-                .iter()
-                .find(|missing| missing.source == "rapl" && missing.domain == domain);
+            let missing =
+                found.unavailable.iter().find(|missing| missing.source == "rapl" && missing.domain == domain);
             assert!(missing.unwrap().reason.contains("no RAPL zones"), "{domain:?}");
         }
     }
@@ -200,24 +165,15 @@ fn without_permission_there_is_a_remedy_and_no_source() {
     let dir = tree(&ZONES);
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(
-        dir.path().join("intel-rapl:0/energy_uj"),
-        fs::Permissions::from_mode(0o000),
-    )
-    .unwrap();
+    fs::set_permissions(dir.path().join("intel-rapl:0/energy_uj"), fs::Permissions::from_mode(0o000))
+        .unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--exact", "without_permission_there_is_a_remedy_and_no_source"])
-        .env(CHILD, dir.path());
+    child.args(["--exact", "without_permission_there_is_a_remedy_and_no_source"]).env(CHILD, dir.path());
     if fs::read(dir.path().join("intel-rapl:0/energy_uj")).is_ok() {
         child.uid(65534).current_dir("/");
     }
     match child.output() {
-        Ok(output) => assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stdout)
-        ),
+        Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
         Err(error) => println!("skipped: this test cannot run itself as nobody: {error}"),
     }
 }

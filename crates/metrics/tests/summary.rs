@@ -1,10 +1,6 @@
 //! Summaries of records made by hand: figures by arithmetic, missing things with reasons, the same again from JSON.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test")]
 
 mod common;
 
@@ -42,41 +38,23 @@ fn every_energy_figure_by_arithmetic() {
     close(&found.throughput.output_tokens_per_second, 8.0);
     close(&found.throughput.total_tokens_per_second, 10.0);
     close(&found.throughput.requests_per_second, 0.2);
-    assert_eq!(
-        energy.total.provenance,
-        Provenance::Estimated,
-        "memory is a model"
-    );
-    assert_eq!(
-        found.domain(Domain::Gpu).unwrap().energy.provenance,
-        Provenance::Measured
-    );
-    assert_eq!(
-        (energy.total.reason.as_deref(), energy.server_reported.as_ref()),
-        (None, None)
-    );
-    assert!(
-        energy.total.ci95.unwrap() >= 50.0,
-        "half of the memory's 100 J at least"
-    );
+    assert_eq!(energy.total.provenance, Provenance::Estimated, "memory is a model");
+    assert_eq!(found.domain(Domain::Gpu).unwrap().energy.provenance, Provenance::Measured);
+    assert_eq!((energy.total.reason.as_deref(), energy.server_reported.as_ref()), (None, None));
+    assert!(energy.total.ci95.unwrap() >= 50.0, "half of the memory's 100 J at least");
 }
 
 #[test]
 fn a_record_read_back_from_json_gives_the_same_summary() {
     let mut record = measured();
     record.requests.push(failed(2, ErrorClass::Server));
-    record.requests[0].generation.server_energy = Some(ServerEnergy {
-        energy_joules: Some(0.1 + 0.2),
-        ..ServerEnergy::default()
-    });
+    record.requests[0].generation.server_energy =
+        Some(ServerEnergy { energy_joules: Some(0.1 + 0.2), ..ServerEnergy::default() });
     let text = serde_json::to_string(&record).unwrap();
     let again: RunRecord = serde_json::from_str(&text).unwrap();
     let (first, second) = (summary(&record), summary(&again));
     assert_eq!(first, second);
-    assert_eq!(
-        serde_json::to_string(&first).unwrap(),
-        serde_json::to_string(&second).unwrap()
-    );
+    assert_eq!(serde_json::to_string(&first).unwrap(), serde_json::to_string(&second).unwrap());
 }
 
 #[test]
@@ -93,11 +71,7 @@ fn errors_of_channels_add_in_quadrature_and_their_gains_linearly() {
     // Every reading is new, so a value is at most two intervals of 0.1 s old: 20 J at each of two ends, two channels.
     let random = (4.0 * 20.0_f64.powi(2)).sqrt();
     let expected = random.hypot(0.05 * 2000.0);
-    assert!(
-        (gpu.energy.ci95.unwrap() - expected).abs() < 1e-3,
-        "{:?} is not {expected}",
-        gpu.energy.ci95
-    );
+    assert!((gpu.energy.ci95.unwrap() - expected).abs() < 1e-3, "{:?} is not {expected}", gpu.energy.ci95);
 }
 
 #[test]
@@ -115,10 +89,7 @@ fn what_was_not_measured_is_null_with_the_sources_reasons() {
     }
     let found = summary(&record);
     let gpu = found.domain(Domain::Gpu).unwrap();
-    assert_eq!(
-        (gpu.energy.value, gpu.energy.reason.as_deref()),
-        (None, Some("nvml: no nvml here"))
-    );
+    assert_eq!((gpu.energy.value, gpu.energy.reason.as_deref()), (None, Some("nvml: no nvml here")));
     assert_eq!((gpu.mean_power.value, gpu.peak_power.value), (None, None));
     let all = [
         &found.energy.total,
@@ -126,39 +97,22 @@ fn what_was_not_measured_is_null_with_the_sources_reasons() {
         &found.energy.per_output_token,
         &found.carbon.emissions,
     ];
-    for figure in all.into_iter().chain([
-        &found.energy.output_tokens_per_joule,
-        &found.energy.wh_per_1000_requests,
-    ]) {
-        assert_eq!(
-            (figure.value, figure.ci95, figure.provenance),
-            (None, None, Provenance::Unavailable)
-        );
-        assert!(
-            figure.reason.as_deref().unwrap().contains("no rapl here"),
-            "{figure:?}"
-        );
+    for figure in
+        all.into_iter().chain([&found.energy.output_tokens_per_joule, &found.energy.wh_per_1000_requests])
+    {
+        assert_eq!((figure.value, figure.ci95, figure.provenance), (None, None, Provenance::Unavailable));
+        assert!(figure.reason.as_deref().unwrap().contains("no rapl here"), "{figure:?}");
     }
-    assert!(
-        found.throughput.output_tokens_per_second.value.is_some(),
-        "speed needs no sensor"
-    );
+    assert!(found.throughput.output_tokens_per_second.value.is_some(), "speed needs no sensor");
 }
 
 #[test]
 fn a_total_names_what_it_lacks() {
     let mut record = record();
-    add(
-        &mut record,
-        counter("rapl:package-0", Domain::Cpu),
-        constant(50.0),
-    );
+    add(&mut record, counter("rapl:package-0", Domain::Cpu), constant(50.0));
     let found = summary(&record);
     close(&found.energy.total, 500.0);
-    assert_eq!(
-        found.energy.total.reason.as_deref(),
-        Some("not included: gpu, ram")
-    );
+    assert_eq!(found.energy.total.reason.as_deref(), Some("not included: gpu, ram"));
     assert_eq!(found.energy.total.provenance, Provenance::Derived);
     assert!(found.energy.gpu_per_request.value.is_none());
 }
@@ -166,11 +120,7 @@ fn a_total_names_what_it_lacks() {
 #[test]
 fn a_device_lost_midway_leaves_no_part_of_its_domain() {
     let mut record = measured();
-    add(
-        &mut record,
-        counter("nvml:gpu1:energy", Domain::Gpu),
-        constant(100.0).take(60),
-    );
+    add(&mut record, counter("nvml:gpu1:energy", Domain::Gpu), constant(100.0).take(60));
     record.sampler.faults.push(SamplerFault {
         channel: "nvml:gpu0:energy".to_owned(),
         message: "GPU 1: fell off the bus".to_owned(),
@@ -179,17 +129,11 @@ fn a_device_lost_midway_leaves_no_part_of_its_domain() {
     });
     let found = summary(&record);
     let reason = found.domain(Domain::Gpu).unwrap().energy.reason.clone().unwrap();
-    assert_eq!(
-        reason,
-        "source nvml:gpu1:energy was lost at 5.8 s of 10.0 s: GPU 1: fell off the bus"
-    );
+    assert_eq!(reason, "source nvml:gpu1:energy was lost at 5.8 s of 10.0 s: GPU 1: fell off the bus");
     assert_eq!(found.energy.total.reason.as_deref(), Some("not included: gpu"));
     close(&found.energy.total, 600.0);
     assert!(ids(&found).contains(&"source_lost"), "{:?}", ids(&found));
-    assert!(
-        found.energy.channels[0].energy.value.is_some(),
-        "the other GPU's own figure stands"
-    );
+    assert!(found.energy.channels[0].energy.value.is_some(), "the other GPU's own figure stands");
 }
 
 #[test]
@@ -220,10 +164,7 @@ fn failures_are_counted_and_do_not_share_the_energy() {
     record.requests.push(failed(3, ErrorClass::Cancelled));
     let found = summary(&record);
     let counts = &found.counts;
-    assert_eq!(
-        (counts.total, counts.successful, counts.failed, counts.cancelled),
-        (4, 2, 1, 1)
-    );
+    assert_eq!((counts.total, counts.successful, counts.failed, counts.cancelled), (4, 2, 1, 1));
     close(&found.energy.per_request, 1800.0);
     assert_eq!(found.tokens.completion, Some(80));
     assert!(ids(&found).contains(&"failed_requests"));
@@ -242,22 +183,13 @@ fn token_counts_that_lack_or_are_assumed_weaken_what_rests_on_them() {
     assert_eq!((found.tokens.completion, found.tokens.uncounted), (Some(40), 1));
     let speed = &found.throughput.output_tokens_per_second;
     assert_eq!(speed.provenance, Provenance::Estimated);
-    assert!(
-        speed
-            .reason
-            .as_deref()
-            .unwrap()
-            .contains("1 of 2 requests have no completion token count")
-    );
+    assert!(speed.reason.as_deref().unwrap().contains("1 of 2 requests have no completion token count"));
     assert!(ids(&found).contains(&"missing_token_counts"));
     for request in &mut record.requests {
         request.generation.completion_tokens = None;
     }
     let none = summary(&record);
-    assert_eq!(
-        (none.tokens.completion, none.energy.per_output_token.value),
-        (None, None)
-    );
+    assert_eq!((none.tokens.completion, none.energy.per_output_token.value), (None, None));
     assert_eq!(none.throughput.output_tokens_per_second.value, None);
     let mut chunks = measured();
     if let Some(count) = &mut chunks.requests[0].generation.completion_tokens {
@@ -282,10 +214,8 @@ fn what_servers_report_is_summed_apart() {
     let mut record = measured();
     record.requests.push(request(2, 8.0, 9.0));
     for request in &mut record.requests[..2] {
-        request.generation.server_energy = Some(ServerEnergy {
-            energy_joules: Some(2.5),
-            ..ServerEnergy::default()
-        });
+        request.generation.server_energy =
+            Some(ServerEnergy { energy_joules: Some(2.5), ..ServerEnergy::default() });
     }
     let found = summary(&record);
     let reported = found.energy.server_reported.unwrap();
@@ -314,16 +244,9 @@ fn peak_power_is_a_mean_over_ten_ticks_within_the_window() {
 fn peak_power_is_not_a_tick_more_or_less_in_a_reading() {
     let mut record = record();
     let ticked = |when: f64| ((when / 0.07).floor() * 0.07 * 200.0 * 1e6) as u64;
-    add(
-        &mut record,
-        counter("c", Domain::Gpu),
-        moments().map(|when| (when, ticked(when))),
-    );
+    add(&mut record, counter("c", Domain::Gpu), moments().map(|when| (when, ticked(when))));
     let peak = summary(&record).domain(Domain::Gpu).unwrap().peak_power.clone();
     let (watts, ci95) = (peak.value.unwrap(), peak.ci95.unwrap());
-    assert!(
-        (watts - 200.0).abs() < 20.0,
-        "neighbouring readings would give up to 280 W: {peak:?}"
-    );
+    assert!((watts - 200.0).abs() < 20.0, "neighbouring readings would give up to 280 W: {peak:?}");
     assert!((watts - 200.0).abs() <= ci95, "{peak:?}");
 }

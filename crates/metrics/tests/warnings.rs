@@ -1,10 +1,6 @@
 //! Warnings: each appears exactly where it holds.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests may fail the test"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may fail the test")]
 
 mod common;
 
@@ -18,19 +14,11 @@ use common::{add, constant, counter, ids, measured, moments, power, record, summ
 fn counter_and_power_that_disagree_are_a_warning() {
     let build = |watts: f64| {
         let mut record = record();
-        add(
-            &mut record,
-            counter("nvml:gpu0:energy", Domain::Gpu),
-            constant(300.0),
-        );
+        add(&mut record, counter("nvml:gpu0:energy", Domain::Gpu), constant(300.0));
         let mut other = power("nvml:gpu0:power", Domain::Gpu);
         (other.counts, other.gain_ci95) = (false, Some(0.05));
         other.device_id = record.channels[0].device_id.clone();
-        add(
-            &mut record,
-            other,
-            moments().map(|when| (when, (watts * 1e6) as u64)),
-        );
+        add(&mut record, other, moments().map(|when| (when, (watts * 1e6) as u64)));
         summary(&record)
     };
     assert!(!ids(&build(305.0)).contains(&"cross_check"));
@@ -41,37 +29,21 @@ fn counter_and_power_that_disagree_are_a_warning() {
 fn warnings_say_what_holds_and_nothing_else() {
     let quiet = measured();
     let expected = ["window_short", "ram_estimated"];
-    assert_eq!(
-        ids(&summary(&quiet)),
-        expected,
-        "10 s are fewer than 100 spans of 0.2 s"
-    );
+    assert_eq!(ids(&summary(&quiet)), expected, "10 s are fewer than 100 spans of 0.2 s");
     let mut noisy = measured();
     noisy.synthetic = true;
     noisy.ending = Ending::Interrupted;
     noisy.sampler.longest_gap_seconds = 3.0;
     noisy.requests[0].generation.cached_prompt_tokens = Some(8);
     let found = summarize(&noisy, &SummaryOptions::default());
-    for id in [
-        "synthetic",
-        "ended_early",
-        "sampling_gap",
-        "prompt_cache",
-        "location_default",
-    ] {
+    for id in ["synthetic", "ended_early", "sampling_gap", "prompt_cache", "location_default"] {
         assert!(ids(&found).contains(&id), "{id} is not in {:?}", ids(&found));
     }
     assert_eq!(found.carbon.country_iso_code.as_deref(), Some("USA"));
-    let unknown = SummaryOptions {
-        country_iso_code: Some("QQQ".to_owned()),
-        ..SummaryOptions::default()
-    };
+    let unknown = SummaryOptions { country_iso_code: Some("QQQ".to_owned()), ..SummaryOptions::default() };
     let lost = summarize(&noisy, &unknown);
     assert!(ids(&lost).contains(&"location_unknown"));
-    assert_eq!(
-        (lost.carbon.country_iso_code, lost.carbon.intensity.value),
-        (None, Some(475.0))
-    );
+    assert_eq!((lost.carbon.country_iso_code, lost.carbon.intensity.value), (None, Some(475.0)));
 }
 
 #[test]
@@ -87,38 +59,19 @@ fn a_modelled_processor_is_said_with_what_would_measure_it() {
         remedy: "chmod it".to_owned(),
     });
     let found = summary(&record);
-    let warning = found
-        .warnings
-        .iter()
-        .find(|warning| warning.id == "cpu_estimated")
-        .unwrap();
+    let warning = found.warnings.iter().find(|warning| warning.id == "cpu_estimated").unwrap();
     assert!(warning.message.contains("rapl: no permission"), "{warning:?}");
     assert_eq!(warning.remedy, "chmod it");
-    assert!(
-        !ids(&found).contains(&"window_short"),
-        "a model has no tick to be short for"
-    );
+    assert!(!ids(&found).contains(&"window_short"), "a model has no tick to be short for");
 }
 
 #[test]
 fn a_window_long_enough_for_its_ticks_is_not_short() {
     let mut record = record();
-    let burst = (0..100).map(|step| {
-        (
-            0.5 + f64::from(step) * 0.001,
-            u64::try_from(step).unwrap() * 50_000,
-        )
-    });
+    let burst = (0..100).map(|step| (0.5 + f64::from(step) * 0.001, u64::try_from(step).unwrap() * 50_000));
     let steady = constant(50.0).map(|(when, value)| (when, value - 20_000_000));
-    add(
-        &mut record,
-        counter("rapl:package-0", Domain::Cpu),
-        burst.chain(steady),
-    );
-    assert!(
-        !ids(&summary(&record)).contains(&"window_short"),
-        "10 s hold 5000 ticks of 2 ms"
-    );
+    add(&mut record, counter("rapl:package-0", Domain::Cpu), burst.chain(steady));
+    assert!(!ids(&summary(&record)).contains(&"window_short"), "10 s hold 5000 ticks of 2 ms");
 }
 
 #[test]
@@ -138,11 +91,7 @@ fn readings_that_failed_now_and_then_are_said_and_cost_nothing() {
 #[test]
 fn a_fake_source_makes_a_run_synthetic_whatever_the_backend() {
     let mut record = record();
-    add(
-        &mut record,
-        power("fake:gpu", Domain::Gpu),
-        moments().map(|when| (when, 1_000_000)),
-    );
+    add(&mut record, power("fake:gpu", Domain::Gpu), moments().map(|when| (when, 1_000_000)));
     assert_eq!(ids(&summary(&record)), ["synthetic"]);
 }
 
@@ -160,8 +109,5 @@ fn places_without_a_table_are_said() {
     assert!(ids(&at("CAN", Some("quebec"))).contains(&"region_unused"));
     let ids_of_california = at("USA", Some("california"));
     assert_eq!(ids(&ids_of_california), ids(&at("USA", None)));
-    assert_ne!(
-        ids_of_california.carbon.emissions.value,
-        at("USA", None).carbon.emissions.value
-    );
+    assert_ne!(ids_of_california.carbon.emissions.value, at("USA", None).carbon.emissions.value);
 }

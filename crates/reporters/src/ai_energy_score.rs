@@ -32,13 +32,7 @@ impl Reporter for AiEnergyScore {
         write_whole(&text, two_decimals(watt_hours).as_bytes())?;
         let summary = place.run_dir.join(SUMMARY_FILE_NAME);
         write_whole(&summary, &pretty(SUMMARY_FILE_NAME, &value(report, watt_hours))?)?;
-        Ok(vec![
-            Written {
-                path: text,
-                note: note(watt_hours),
-            },
-            Written::at(&summary),
-        ])
+        Ok(vec![Written { path: text, note: note(watt_hours) }, Written::at(&summary)])
     }
 }
 
@@ -54,18 +48,15 @@ fn two_decimals(watt_hours: Option<f64>) -> String {
 fn note(watt_hours: Option<f64>) -> Option<String> {
     match watt_hours {
         None => Some("GPU energy is not known, hence nan".to_owned()),
-        Some(watt_hours) if watt_hours > 0.0 && watt_hours < 1.0 => Some(format!(
-            "two decimals hide digits of a run this short; {SUMMARY_FILE_NAME} has them all"
-        )),
+        Some(watt_hours) if watt_hours > 0.0 && watt_hours < 1.0 => {
+            Some(format!("two decimals hide digits of a run this short; {SUMMARY_FILE_NAME} has them all"))
+        }
         Some(_) => None,
     }
 }
 
 fn value(report: Report<'_>, watt_hours: Option<f64>) -> Value {
-    let reason = report
-        .summary
-        .domain(Domain::Gpu)
-        .and_then(|gpu| gpu.energy.reason.clone());
+    let reason = report.summary.domain(Domain::Gpu).and_then(|gpu| gpu.energy.reason.clone());
     json!({
         "units": "Wh",
         "total": number_or_null(watt_hours),

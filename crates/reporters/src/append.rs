@@ -23,11 +23,7 @@ impl Locked {
     /// Opens or makes the file, waits for its lock and reads what is in it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         for _ in 0..MOST_RENAMES {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .append(true)
-                .create(true)
-                .open(path)?;
+            let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
             let locked = file.lock();
             if let Err(error) = &locked {
                 // Some network file systems have no locks; a row is still one write call.
@@ -39,17 +35,10 @@ impl Locked {
                 if file.metadata()?.is_file() {
                     file.read_to_end(&mut content)?;
                 }
-                return Ok(Self {
-                    file,
-                    content,
-                    alone: locked.is_ok(),
-                });
+                return Ok(Self { file, content, alone: locked.is_ok() });
             }
         }
-        Err(io::Error::new(
-            io::ErrorKind::ResourceBusy,
-            "other programs keep renaming it",
-        ))
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, "other programs keep renaming it"))
     }
 
     /// What the file held when it was locked.
@@ -72,11 +61,7 @@ impl Locked {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.file.metadata()?.is_file() {
-            self.file.sync_data()
-        } else {
-            Ok(())
-        }
+        if self.file.metadata()?.is_file() { self.file.sync_data() } else { Ok(()) }
     }
 }
 
@@ -114,10 +99,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn a_device_without_space_gives_its_error() {
-        let error = Locked::open(Path::new("/dev/full"))
-            .unwrap()
-            .append(b"row\n")
-            .unwrap_err();
+        let error = Locked::open(Path::new("/dev/full")).unwrap().append(b"row\n").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }

@@ -21,14 +21,7 @@ pub const NAME: &str = "csv";
 pub const FILE_NAME: &str = "benchmark_results.csv";
 
 /// The report's sections that become columns, in order.
-const SECTIONS: [&str; 6] = [
-    "config",
-    "summary",
-    "energy",
-    "backend_info",
-    "metrics_metadata",
-    "gpu_stats",
-];
+const SECTIONS: [&str; 6] = ["config", "summary", "energy", "backend_info", "metrics_metadata", "gpu_stats"];
 /// How many files beside the collecting one are tried before giving up.
 const MOST_SIBLINGS: u32 = 1000;
 
@@ -48,15 +41,12 @@ impl Reporter for Csv {
         let row = row(report);
         let copy = place.run_dir.join(FILE_NAME);
         let mut written = Vec::new();
-        let collected_here = place
-            .csv_file
-            .as_ref()
-            .is_some_and(|file| same_place(file, &copy));
+        let collected_here = place.collected_file.as_ref().is_some_and(|file| same_place(file, &copy));
         if !collected_here {
             write_whole(&copy, &lines(&copy, &[names(&row), values(&row)])?)?;
             written.push(Written::at(&copy));
         }
-        if let Some(file) = &place.csv_file {
+        if let Some(file) = &place.collected_file {
             written.push(collect(file, &row)?);
         }
         Ok(written)
@@ -114,22 +104,15 @@ pub(crate) fn lines(path: &Path, rows: &[Vec<&str>]) -> Result<Vec<u8>, Fault> {
     let not_csv = |cause: String| Fault::new(FaultKind::Internal, path.display().to_string(), cause);
     let mut writer = WriterBuilder::new().from_writer(Vec::new());
     for row in rows {
-        writer
-            .write_record(row)
-            .map_err(|error| not_csv(format!("cannot be put into CSV: {error}")))?;
+        writer.write_record(row).map_err(|error| not_csv(format!("cannot be put into CSV: {error}")))?;
     }
-    writer
-        .into_inner()
-        .map_err(|error| not_csv(format!("cannot be put into CSV: {error}")))
+    writer.into_inner().map_err(|error| not_csv(format!("cannot be put into CSV: {error}")))
 }
 
 /// The columns of a CSV file; `None` where it has none or its first line is no CSV.
 pub(crate) fn header(content: &[u8]) -> Option<Vec<String>> {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(content);
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(content);
     let first = reader.records().next()?.ok()?;
     Some(first.iter().map(str::to_owned).collect())
 }
@@ -143,10 +126,7 @@ fn collect(file: &Path, row: &Row) -> Result<Written, Fault> {
         let path = sibling(file, number);
         if append(&path, row)? {
             let note = (number > 0).then(|| {
-                format!(
-                    "{} has other columns or is cut within a cell; it was left as it is",
-                    file.display()
-                )
+                format!("{} has other columns or is cut within a cell; it was left as it is", file.display())
             });
             return Ok(Written { path, note });
         }
@@ -173,9 +153,7 @@ fn append(path: &Path, row: &Row) -> Result<bool, Fault> {
     let fault = |error| io_fault(path, "the row cannot be appended", &error);
     let mut locked = Locked::open(path).map_err(fault)?;
     if locked.content().is_empty() {
-        locked
-            .append(&lines(path, &[names(row), values(row)])?)
-            .map_err(fault)?;
+        locked.append(&lines(path, &[names(row), values(row)])?).map_err(fault)?;
         return Ok(true);
     }
     let Some(aligned) = align(locked.content(), row) else {
@@ -190,17 +168,12 @@ fn append(path: &Path, row: &Row) -> Result<bool, Fault> {
 fn align<'row>(content: &[u8], row: &'row Row) -> Option<Vec<&'row str>> {
     let columns = header(content)?;
     let quotes = content.iter().filter(|byte| **byte == b'"').count();
-    let homeless = row
-        .iter()
-        .any(|(name, value)| !value.is_empty() && !columns.contains(name));
+    let homeless = row.iter().any(|(name, value)| !value.is_empty() && !columns.contains(name));
     if quotes % 2 == 1 || homeless {
         return None;
     }
-    let value_of = |column: &String| {
-        row.iter()
-            .find(|(name, _)| name == column)
-            .map_or("", |(_, value)| value)
-    };
+    let value_of =
+        |column: &String| row.iter().find(|(name, _)| name == column).map_or("", |(_, value)| value);
     Some(columns.iter().map(value_of).collect())
 }
 
@@ -217,10 +190,7 @@ mod tests {
     #[test]
     fn a_row_takes_the_files_order_and_leaves_foreign_columns_empty() {
         assert_eq!(align(b"c,z,a\n", &row()), Some(vec!["x,\"y\"", "", "1"]));
-        assert_eq!(
-            align(b"\xef\xbb\xbfa,c\r\n1,2\r\n", &row()),
-            Some(vec!["1", "x,\"y\""])
-        );
+        assert_eq!(align(b"\xef\xbb\xbfa,c\r\n1,2\r\n", &row()), Some(vec!["1", "x,\"y\""]));
     }
 
     #[test]

@@ -94,10 +94,7 @@ fn cells(row: &[String]) -> Vec<&str> {
 
 /// The row of a run with local times of `zone`.
 fn row(report: Report<'_>, zone: TimeZone) -> Vec<String> {
-    COLUMNS
-        .iter()
-        .map(|column| cell(report, &zone, column).unwrap_or_default())
-        .collect()
+    COLUMNS.iter().map(|column| cell(report, &zone, column).unwrap_or_default()).collect()
 }
 
 /// One cell; `None` where the value is not known.
@@ -112,11 +109,9 @@ fn cell(report: Report<'_>, zone: &TimeZone, column: &str) -> Option<String> {
         "run_id" => Some(report.record.plan.run_id.clone()),
         "duration" => number(duration),
         "emissions" => number(kilograms),
-        "emissions_rate" => number(
-            kilograms
-                .zip(duration.filter(|seconds| *seconds > 0.0))
-                .map(|(mass, time)| mass / time),
-        ),
+        "emissions_rate" => {
+            number(kilograms.zip(duration.filter(|seconds| *seconds > 0.0)).map(|(mass, time)| mass / time))
+        }
         "cpu_power" => number(power(report, Domain::Cpu)),
         "gpu_power" => number(power(report, Domain::Gpu)),
         "ram_power" => number(power(report, Domain::Ram)),
@@ -143,15 +138,11 @@ fn cell(report: Report<'_>, zone: &TimeZone, column: &str) -> Option<String> {
 }
 
 fn number(value: Option<f64>) -> Option<String> {
-    value
-        .filter(|value| value.is_finite())
-        .map(|value| value.to_string())
+    value.filter(|value| value.is_finite()).map(|value| value.to_string())
 }
 
 fn kilowatt_hours(joules: &Figure, pue: f64) -> Option<f64> {
-    joules
-        .value
-        .map(|joules| joules * pue / JOULES_PER_WATT_HOUR / 1000.0)
+    joules.value.map(|joules| joules * pue / JOULES_PER_WATT_HOUR / 1000.0)
 }
 
 fn energy(report: Report<'_>, domain: Domain) -> Option<f64> {
@@ -174,12 +165,7 @@ fn environment(report: Report<'_>, key: &str) -> Option<String> {
 /// One channel of each GPU that was read.
 fn gpus(report: Report<'_>) -> Vec<&Channel> {
     let mut gpus: Vec<&Channel> = Vec::new();
-    for channel in report
-        .record
-        .channels
-        .iter()
-        .filter(|channel| channel.domain == Domain::Gpu)
-    {
+    for channel in report.record.channels.iter().filter(|channel| channel.domain == Domain::Gpu) {
         if !gpus.iter().any(|known| known.device_id == channel.device_id) {
             gpus.push(channel);
         }
@@ -195,19 +181,9 @@ fn gpu_count(report: Report<'_>) -> Option<String> {
 /// For example `2 x NVIDIA H200`, as CodeCarbon writes it: the GPUs that were read, or else those the machine has.
 fn gpu_models(report: Report<'_>) -> Option<String> {
     let read = gpus(report).into_iter().map(|gpu| gpu.device.as_str());
-    let machine = report
-        .record
-        .environment
-        .get("gpus")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
+    let machine = report.record.environment.get("gpus").and_then(Value::as_array).into_iter().flatten();
     let machine = machine.filter_map(|gpu| gpu.get("name").and_then(Value::as_str));
-    let names: Vec<&str> = if gpus(report).is_empty() {
-        machine.collect()
-    } else {
-        read.collect()
-    };
+    let names: Vec<&str> = if gpus(report).is_empty() { machine.collect() } else { read.collect() };
     let mut models: Vec<(&str, usize)> = Vec::new();
     for name in names.into_iter().filter(|name| !name.is_empty()) {
         match models.iter_mut().find(|(model, _)| *model == name) {
@@ -215,19 +191,14 @@ fn gpu_models(report: Report<'_>) -> Option<String> {
             None => models.push((name, 1)),
         }
     }
-    let words: Vec<String> = models
-        .iter()
-        .map(|(model, count)| format!("{count} x {model}"))
-        .collect();
+    let words: Vec<String> = models.iter().map(|(model, count)| format!("{count} x {model}")).collect();
     (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// For example `linux-6.12.0-x86_64`, from what is known.
 fn operating_system(report: Report<'_>) -> Option<String> {
-    let parts: Vec<String> = ["os", "kernel", "architecture"]
-        .iter()
-        .filter_map(|key| environment(report, key))
-        .collect();
+    let parts: Vec<String> =
+        ["os", "kernel", "architecture"].iter().filter_map(|key| environment(report, key)).collect();
     (!parts.is_empty()).then(|| parts.join("-"))
 }
 
@@ -242,22 +213,13 @@ fn collect(file: &Path, row: &[String]) -> Result<Written, Fault> {
     if !locked.content().is_empty() && !fits(locked.content()) {
         let backup = free_backup_name(file)?;
         std::fs::rename(file, &backup).map_err(|error| io_fault(file, "cannot be renamed", &error))?;
-        note = Some(format!(
-            "an older file with other columns was kept as {}",
-            backup.display()
-        ));
+        note = Some(format!("an older file with other columns was kept as {}", backup.display()));
         locked = Locked::open(file).map_err(fault)?;
     }
-    let rows = if locked.content().is_empty() {
-        vec![COLUMNS.to_vec(), cells(row)]
-    } else {
-        vec![cells(row)]
-    };
+    let rows =
+        if locked.content().is_empty() { vec![COLUMNS.to_vec(), cells(row)] } else { vec![cells(row)] };
     locked.append(&lines(file, &rows)?).map_err(fault)?;
-    Ok(Written {
-        path: file.to_owned(),
-        note,
-    })
+    Ok(Written { path: file.to_owned(), note })
 }
 
 /// `true` where a file has our columns in our order and does not end within a quoted cell.
@@ -273,15 +235,8 @@ fn free_backup_name(file: &Path) -> Result<PathBuf, Fault> {
         name.push(format!("_{number}.bak"));
         PathBuf::from(name)
     };
-    (0..10_000)
-        .map(candidate)
-        .find(|path| std::fs::symlink_metadata(path).is_err())
-        .ok_or_else(|| {
-            Fault::new(
-                FaultKind::Output,
-                file.display().to_string(),
-                "there are too many backups of older files",
-            )
+    (0..10_000).map(candidate).find(|path| std::fs::symlink_metadata(path).is_err()).ok_or_else(|| {
+        Fault::new(FaultKind::Output, file.display().to_string(), "there are too many backups of older files")
             .remedy("remove the files named emissions.csv_*.bak that are not needed")
-        })
+    })
 }

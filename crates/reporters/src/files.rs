@@ -10,11 +10,8 @@ use ai_energy_core::{Fault, FaultKind};
 
 /// The fault of a failed `action` (for example `cannot be written`) on a file or folder.
 pub(crate) fn io_fault(path: &Path, action: &str, error: &io::Error) -> Fault {
-    let fault = Fault::new(
-        FaultKind::Output,
-        path.display().to_string(),
-        format!("{action}: {}", cause(error)),
-    );
+    let fault =
+        Fault::new(FaultKind::Output, path.display().to_string(), format!("{action}: {}", cause(error)));
     fault.remedy(remedy(error.kind()))
 }
 
@@ -23,10 +20,7 @@ fn cause(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut letters = text.chars();
-    letters
-        .next()
-        .map(|first| first.to_lowercase().chain(letters).collect())
-        .unwrap_or_default()
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 fn remedy(kind: io::ErrorKind) -> &'static str {
@@ -73,29 +67,19 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
 }
 
 fn temporary_name(path: &Path) -> PathBuf {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 /// Makes a rename durable where the system can; elsewhere the file is whole all the same.
 fn sync_folder(path: &Path) {
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
         tracing::debug!(folder = %folder.display(), %error, "the folder cannot be synced");
     }
@@ -110,10 +94,7 @@ fn resolved(path: &Path) -> PathBuf {
     if let Ok(real) = fs::canonicalize(path) {
         return real;
     }
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (fs::canonicalize(folder), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
@@ -126,11 +107,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_named_with_its_remedy() {
-        let fault = io_fault(
-            Path::new("out/a.json"),
-            "cannot be written",
-            &io::Error::from_raw_os_error(28),
-        );
+        let fault = io_fault(Path::new("out/a.json"), "cannot be written", &io::Error::from_raw_os_error(28));
         assert_eq!(fault.kind, FaultKind::Output);
         assert_eq!(fault.object, "out/a.json");
         assert_eq!(fault.cause, "cannot be written: no space left on device");
@@ -145,10 +122,8 @@ mod tests {
         fs::create_dir_all(target.join("inside")).unwrap();
         let fault = write_whole(&target, b"new").unwrap_err();
         assert!(fault.object.ends_with("report.json"), "{fault}");
-        let left: Vec<_> = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["report.json"]);
     }
 

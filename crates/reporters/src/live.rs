@@ -69,10 +69,7 @@ struct Trail {
 impl LiveMeter {
     /// A meter that reads live token counts from `tally`.
     pub fn new(tally: Arc<Tally>) -> Self {
-        Self {
-            tally,
-            inner: Mutex::default(),
-        }
+        Self { tally, inner: Mutex::default() }
     }
 
     /// What to show at `now`. Asked a few times a second; the token rate is taken between these looks.
@@ -121,10 +118,8 @@ impl Observer for LiveMeter {
             });
         }
         for reading in readings {
-            if let Some(trail) = inner
-                .channels
-                .get_mut(usize::from(reading.channel))
-                .filter(|trail| trail.counts)
+            if let Some(trail) =
+                inner.channels.get_mut(usize::from(reading.channel)).filter(|trail| trail.counts)
             {
                 trail.values.push_back((reading.at, reading.value));
                 trim(&mut trail.values);
@@ -149,11 +144,7 @@ fn remaining(elapsed: Duration, done: usize, total: usize) -> Option<Duration> {
 
 /// The sum over the counting channels; `None` where none has a value yet.
 fn watts(channels: &[Trail]) -> Option<f64> {
-    let known: Vec<f64> = channels
-        .iter()
-        .filter(|trail| trail.counts)
-        .filter_map(channel_watts)
-        .collect();
+    let known: Vec<f64> = channels.iter().filter(|trail| trail.counts).filter_map(channel_watts).collect();
     (!known.is_empty()).then(|| known.iter().sum())
 }
 
@@ -172,9 +163,7 @@ fn channel_watts(trail: &Trail) -> Option<f64> {
 /// a reset.
 fn rise_per_second(values: &VecDeque<(Stamp, u64)>, wrap: Option<u64>) -> Option<f64> {
     let ((first, old), (last, new)) = (*values.front()?, *values.back()?);
-    let rise = new
-        .checked_sub(old)
-        .or_else(|| wrap?.checked_sub(old)?.checked_add(new))?;
+    let rise = new.checked_sub(old).or_else(|| wrap?.checked_sub(old)?.checked_add(new))?;
     let seconds = last.seconds_since(first).0;
     (seconds > 0.0).then(|| rise as f64 / seconds)
 }
@@ -191,16 +180,10 @@ pub fn render_progress(state: &LiveState, width: usize, unicode: bool) -> String
         parts.push(format!("{} left", clock(remaining)));
     }
     parts.extend(state.watts.map(|watts| format!("{} W", significant(watts, 3))));
-    parts.extend(
-        state
-            .tokens_per_second
-            .map(|rate| format!("{} tok/s", significant(rate, 3))),
-    );
+    parts.extend(state.tokens_per_second.map(|rate| format!("{} tok/s", significant(rate, 3))));
     let text = parts.join("  ");
     let head = " measuring ";
-    let room = width
-        .saturating_sub(width_of(head) + width_of(&text) + 2)
-        .min(WIDEST_BAR);
+    let room = width.saturating_sub(width_of(head) + width_of(&text) + 2).min(WIDEST_BAR);
     if room >= NARROWEST_BAR {
         format!("{head}{}  {text}", bar(state, room, &glyphs))
     } else {
@@ -209,12 +192,6 @@ pub fn render_progress(state: &LiveState, width: usize, unicode: bool) -> String
 }
 
 fn bar(state: &LiveState, room: usize, glyphs: &Glyphs) -> String {
-    let filled = (room * state.done.min(state.total))
-        .checked_div(state.total)
-        .unwrap_or(0);
-    format!(
-        "{}{}",
-        glyphs.bar_full.repeat(filled),
-        glyphs.bar_empty.repeat(room - filled)
-    )
+    let filled = (room * state.done.min(state.total)).checked_div(state.total).unwrap_or(0);
+    format!("{}{}", glyphs.bar_full.repeat(filled), glyphs.bar_empty.repeat(room - filled))
 }

@@ -33,13 +33,7 @@ mod tests {
     #[test]
     fn the_keys_of_the_config_file_are_read_and_a_wrong_one_is_refused() {
         let options: Options = serde_json::from_str(r#"{"type": "csv", "output_file": "a/b.csv"}"#).unwrap();
-        assert_eq!(
-            options,
-            Options {
-                kind: ReporterType::Csv,
-                output_file: Some("a/b.csv".into())
-            }
-        );
+        assert_eq!(options, Options { kind: ReporterType::Csv, output_file: Some("a/b.csv".into()) });
         assert!(serde_json::from_str::<Options>(r#"{"outputfile": "a"}"#).is_err());
         assert!(serde_json::from_str::<Options>(r#"{"type": "cvs"}"#).is_err());
         assert_eq!(serde_json::from_str::<Options>("{}").unwrap(), Options::default());

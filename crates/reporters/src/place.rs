@@ -114,17 +114,12 @@ fn report_file_names() -> impl Iterator<Item = &'static str> {
 fn earlier_name(results_dir: &Path, earlier: &[PathBuf]) -> String {
     let report = fs::read(results_dir.join(json::FILE_NAME)).ok();
     let report: Option<Value> = report.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let run_id = report
-        .as_ref()
-        .and_then(|report| report.get("run_id"))
-        .and_then(Value::as_str);
+    let run_id = report.as_ref().and_then(|report| report.get("run_id")).and_then(Value::as_str);
     if let Some(run_id) = run_id.map(file_name_of).filter(|run_id| !run_id.is_empty()) {
         return run_id;
     }
-    let newest = earlier
-        .iter()
-        .filter_map(|path| fs::metadata(path).and_then(|data| data.modified()).ok())
-        .max();
+    let newest =
+        earlier.iter().filter_map(|path| fs::metadata(path).and_then(|data| data.modified()).ok()).max();
     match newest.and_then(|time| jiff::Timestamp::try_from(time).ok()) {
         Some(time) => format!("earlier-{}", time.strftime("%Y%m%d-%H%M%S")),
         None => "earlier".to_owned(),
@@ -154,19 +149,9 @@ fn is_empty_folder(folder: &Path) -> bool {
 fn file_name_of(text: &str) -> String {
     let name: String = text
         .chars()
-        .map(|letter| {
-            if letter.is_control() || r#"/\:*?"<>|"#.contains(letter) {
-                '_'
-            } else {
-                letter
-            }
-        })
+        .map(|letter| if letter.is_control() || r#"/\:*?"<>|"#.contains(letter) { '_' } else { letter })
         .collect();
-    if name.chars().all(|letter| letter == '.') {
-        "_".repeat(name.len())
-    } else {
-        name
-    }
+    if name.chars().all(|letter| letter == '.') { "_".repeat(name.len()) } else { name }
 }
 
 #[cfg(test)]
@@ -178,9 +163,6 @@ mod tests {
         assert_eq!(file_name_of("org/model:8b"), "org_model_8b");
         assert_eq!(file_name_of(".."), "__");
         assert_eq!(file_name_of("../../etc"), ".._.._etc");
-        assert_eq!(
-            file_name_of("vllm-20261123-142233-7f3a"),
-            "vllm-20261123-142233-7f3a"
-        );
+        assert_eq!(file_name_of("vllm-20261123-142233-7f3a"), "vllm-20261123-142233-7f3a");
     }
 }

@@ -58,11 +58,7 @@ mod tests {
         assert_eq!(names.len(), all().len());
         for entry in all() {
             assert_eq!((entry.make)().name(), entry.name);
-            assert!(
-                entry.description.len() > 20 && entry.description.len() < 100,
-                "{}",
-                entry.name
-            );
+            assert!(entry.description.len() > 20 && entry.description.len() < 100, "{}", entry.name);
         }
     }
 }

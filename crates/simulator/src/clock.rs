@@ -23,10 +23,7 @@ impl ServerClock {
 
     /// Reads both clocks once, so that later stamps need one reading only.
     pub fn start() -> Self {
-        Self {
-            origin: Instant::now(),
-            origin_ns: monotonic_ns(),
-        }
+        Self { origin: Instant::now(), origin_ns: monotonic_ns() }
     }
 
     /// The stamp of this moment, ns.
@@ -37,8 +34,7 @@ impl ServerClock {
     /// The stamp of an instant, ns. Instants before the server's start become its start.
     pub fn at(&self, instant: Instant) -> u64 {
         let nanos = instant.saturating_duration_since(self.origin).as_nanos();
-        self.origin_ns
-            .saturating_add(u64::try_from(nanos).unwrap_or(u64::MAX))
+        self.origin_ns.saturating_add(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
@@ -46,9 +42,7 @@ impl ServerClock {
 fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -50,12 +50,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, clock: ServerClock) -> Self {
-        Self {
-            stream,
-            pending: Vec::new(),
-            clock,
-            last_read_ns: 0,
-        }
+        Self { stream, pending: Vec::new(), clock, last_read_ns: 0 }
     }
 
     /// Waits for the next request.
@@ -77,11 +72,7 @@ impl Connection {
         let rest = self.pending.split_off(end);
         let mut body = std::mem::replace(&mut self.pending, rest);
         body.drain(..head.length);
-        Ok(Request {
-            head,
-            body,
-            arrival_ns: self.last_read_ns,
-        })
+        Ok(Request { head, body, arrival_ns: self.last_read_ns })
     }
 
     /// Reads some bytes.
@@ -93,8 +84,7 @@ impl Connection {
                 Ok(0) => return Err(Gone),
                 Ok(count) => {
                     self.last_read_ns = self.clock.now();
-                    self.pending
-                        .extend_from_slice(bytes.get(..count).unwrap_or_default());
+                    self.pending.extend_from_slice(bytes.get(..count).unwrap_or_default());
                     return Ok(());
                 }
                 Err(error) if retry(&error) => {}
@@ -181,10 +171,7 @@ impl Connection {
     /// Ends our side and lets the client read what was written: a close with unread bytes would reset the connection
     /// and take the answer with it.
     pub(crate) async fn close(mut self) {
-        if tokio::io::AsyncWriteExt::shutdown(&mut self.stream)
-            .await
-            .is_err()
-        {
+        if tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await.is_err() {
             return;
         }
         let drain = async {
@@ -200,8 +187,5 @@ impl Connection {
 }
 
 fn retry(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

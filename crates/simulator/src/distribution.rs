@@ -48,10 +48,7 @@ pub struct Distribution<Q> {
 
 impl<Q: Quantity> Distribution<Q> {
     fn of(shape: Shape) -> Self {
-        Self {
-            shape,
-            quantity: PhantomData,
-        }
+        Self { shape, quantity: PhantomData }
     }
 
     /// One draw in the base unit, a whole number within the limits.
@@ -74,11 +71,7 @@ impl<Q: Quantity> Distribution<Q> {
                 rand_distr::Gamma::new(shape, mean / shape).map_or(mean, |gamma| gamma.sample(rng))
             }
         };
-        if drawn.is_nan() {
-            0.0
-        } else {
-            drawn.round().clamp(0.0, Q::LIMIT)
-        }
+        if drawn.is_nan() { 0.0 } else { drawn.round().clamp(0.0, Q::LIMIT) }
     }
 
     /// Whether every draw is zero.
@@ -176,9 +169,8 @@ fn parse<Q: Quantity>(text: &str) -> Result<Shape, String> {
     match form.trim() {
         "constant" => Q::parse(rest).map(Shape::Constant),
         "uniform" => {
-            let (low, high) = rest
-                .split_once("..")
-                .ok_or("uniform takes two values with `..` between them")?;
+            let (low, high) =
+                rest.split_once("..").ok_or("uniform takes two values with `..` between them")?;
             let (low, high) = (Q::parse(low)?, Q::parse(high)?);
             if low > high {
                 return Err("the lower end lies above the upper end".to_owned());
@@ -187,48 +179,29 @@ fn parse<Q: Quantity>(text: &str) -> Result<Shape, String> {
         }
         "normal" => {
             let (mean, deviation) = pair("normal", "a mean and a standard deviation", rest)?;
-            Ok(Shape::Normal {
-                mean: Q::parse(mean)?,
-                deviation: Q::parse(deviation)?,
-            })
+            Ok(Shape::Normal { mean: Q::parse(mean)?, deviation: Q::parse(deviation)? })
         }
         "lognormal" => {
             let (median, sigma) = pair("lognormal", "a median and a sigma", rest)?;
-            Ok(Shape::LogNormal {
-                median: Q::parse(median)?,
-                sigma: number("sigma", sigma, 0.0, 10.0)?,
-            })
+            Ok(Shape::LogNormal { median: Q::parse(median)?, sigma: number("sigma", sigma, 0.0, 10.0)? })
         }
-        "exponential" => Ok(Shape::Exponential {
-            mean: Q::parse(rest)?,
-        }),
+        "exponential" => Ok(Shape::Exponential { mean: Q::parse(rest)? }),
         "gamma" => {
             let (mean, shape) = pair("gamma", "a mean and a shape", rest)?;
-            Ok(Shape::Gamma {
-                mean: Q::parse(mean)?,
-                shape: number("the shape", shape, 0.001, 1e6)?,
-            })
+            Ok(Shape::Gamma { mean: Q::parse(mean)?, shape: number("the shape", shape, 0.001, 1e6)? })
         }
         other => Err(format!("no distribution is called `{other}`")),
     }
 }
 
 fn pair<'a>(form: &str, what: &str, rest: &'a str) -> Result<(&'a str, &'a str), String> {
-    rest.split_once(',')
-        .ok_or_else(|| format!("{form} takes {what} with a comma between them"))
+    rest.split_once(',').ok_or_else(|| format!("{form} takes {what} with a comma between them"))
 }
 
 /// A parameter without a unit, between `low` and `high`.
 fn number(name: &str, text: &str, low: f64, high: f64) -> Result<f64, String> {
-    let value: f64 = text
-        .trim()
-        .parse()
-        .map_err(|_| format!("{name} `{}` is no number", text.trim()))?;
-    if (low..=high).contains(&value) {
-        Ok(value)
-    } else {
-        Err(format!("{name} must lie in {low} to {high}"))
-    }
+    let value: f64 = text.trim().parse().map_err(|_| format!("{name} `{}` is no number", text.trim()))?;
+    if (low..=high).contains(&value) { Ok(value) } else { Err(format!("{name} must lie in {low} to {high}")) }
 }
 
 impl<Q: Quantity> Serialize for Distribution<Q> {
@@ -256,10 +229,7 @@ impl<Q: Quantity> de::Visitor<'_> for TextOrNumber<Q> {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         text.parse().map_err(|fault: Fault| {
-            E::custom(format_args!(
-                "{}: {}; {}",
-                fault.object, fault.cause, fault.remedy
-            ))
+            E::custom(format_args!("{}: {}; {}", fault.object, fault.cause, fault.remedy))
         })
     }
 

@@ -25,43 +25,17 @@ pub(crate) struct UsagePlaces {
 
 impl UsagePlaces {
     pub(crate) fn of(usage: Usage, ask: &Ask) -> Self {
-        let none = Self {
-            each: false,
-            finish: false,
-            last: false,
-            whole: true,
-        };
+        let none = Self { each: false, finish: false, last: false, whole: true };
         match usage {
             Usage::Never => Self { whole: false, ..none },
-            Usage::OnRequest => Self {
-                each: ask.continuous_usage,
-                last: ask.include_usage,
-                ..none
-            },
-            Usage::Always => Self {
-                each: ask.continuous_usage,
-                last: true,
-                ..none
-            },
-            Usage::Continuous => Self {
-                each: true,
-                last: true,
-                ..none
-            },
-            Usage::InFinishChunk => Self {
-                each: ask.continuous_usage,
-                finish: true,
-                ..none
-            },
+            Usage::OnRequest => Self { each: ask.continuous_usage, last: ask.include_usage, ..none },
+            Usage::Always => Self { each: ask.continuous_usage, last: true, ..none },
+            Usage::Continuous => Self { each: true, last: true, ..none },
+            Usage::InFinishChunk => Self { each: ask.continuous_usage, finish: true, ..none },
         }
     }
 
-    pub(crate) const NOWHERE: Self = Self {
-        each: false,
-        finish: false,
-        last: false,
-        whole: false,
-    };
+    pub(crate) const NOWHERE: Self = Self { each: false, finish: false, last: false, whole: false };
 }
 
 /// Writes the JSON of one generation.
@@ -100,9 +74,7 @@ impl Events<'_> {
 
     /// The chunk behind all others that holds the counts, where there is to be one.
     pub(crate) fn last_usage(&self, written: u32, thinking: u32) -> Option<String> {
-        self.usage
-            .last
-            .then(|| self.chunk(None, Some(self.count(written, thinking))))
+        self.usage.last.then(|| self.chunk(None, Some(self.count(written, thinking))))
     }
 
     /// The response in one piece.

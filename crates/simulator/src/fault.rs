@@ -91,9 +91,8 @@ impl FromStr for InducedFault {
 }
 
 fn parse(text: &str) -> Result<InducedFault, String> {
-    let (name, argument) = text
-        .split_once(':')
-        .map_or((text, None), |(name, rest)| (name, Some(rest.trim())));
+    let (name, argument) =
+        text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest.trim())));
     let bare = |fault: InducedFault| match argument {
         None => Ok(fault),
         Some(_) => Err(format!("`{name}` takes no argument")),
@@ -122,9 +121,7 @@ fn parse(text: &str) -> Result<InducedFault, String> {
 
 fn tokens(name: &str, argument: Option<&str>) -> Result<u32, String> {
     let argument = argument.ok_or_else(|| format!("`{name}` needs the number of tokens it comes after"))?;
-    argument
-        .parse()
-        .map_err(|_| format!("`{argument}` is no number of tokens"))
+    argument.parse().map_err(|_| format!("`{argument}` is no number of tokens"))
 }
 
 fn delay(argument: Option<&str>) -> Result<Duration, String> {
@@ -186,10 +183,7 @@ impl FromStr for FaultRule {
     /// A usage fault that names the text, the cause and the forms.
     fn from_str(text: &str) -> Result<Self, Fault> {
         let Some((fault, when)) = text.split_once('@') else {
-            return Ok(Self {
-                fault: text.parse()?,
-                when: When::Always,
-            });
+            return Ok(Self { fault: text.parse()?, when: When::Always });
         };
         let wrong = |cause: &str| {
             Fault::new(FaultKind::Usage, format!("simulated fault `{text}`"), cause)
@@ -203,16 +197,11 @@ impl FromStr for FaultRule {
             None => match when.strip_prefix("every:").unwrap_or(when).trim().parse::<u64>() {
                 Ok(nth) if nth > 0 => When::EveryNth(nth),
                 _ => {
-                    return Err(wrong(
-                        "what follows `@` is neither a percentage nor a whole number above 0",
-                    ));
+                    return Err(wrong("what follows `@` is neither a percentage nor a whole number above 0"));
                 }
             },
         };
-        Ok(Self {
-            fault: fault.parse()?,
-            when,
-        })
+        Ok(Self { fault: fault.parse()?, when })
     }
 }
 
@@ -240,10 +229,7 @@ impl de::Visitor<'_> for RuleText {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<FaultRule, E> {
         text.parse().map_err(|fault: Fault| {
-            E::custom(format_args!(
-                "{}: {}; {}",
-                fault.object, fault.cause, fault.remedy
-            ))
+            E::custom(format_args!("{}: {}; {}", fault.object, fault.cause, fault.remedy))
         })
     }
 
@@ -280,10 +266,7 @@ mod tests {
             let fault: InducedFault = text.parse().unwrap();
             let shown = fault.to_string();
             assert_eq!(shown.parse::<InducedFault>().unwrap(), fault);
-            assert!(
-                shown == text || text == "slow_headers:500" && shown == "slow_headers:500ms",
-                "{shown}"
-            );
+            assert!(shown == text || text == "slow_headers:500" && shown == "slow_headers:500ms", "{shown}");
         }
     }
 
@@ -292,15 +275,7 @@ mod tests {
         let fault = "explode".parse::<InducedFault>().unwrap_err();
         assert!(fault.cause.contains("`explode`"));
         assert!(fault.remedy.contains("invalid_utf8:TOKENS"));
-        for text in [
-            "stall",
-            "stall:x",
-            "cut:-1",
-            "500:3",
-            "slow_headers",
-            "slow_headers:5h",
-            "",
-        ] {
+        for text in ["stall", "stall:x", "cut:-1", "500:3", "slow_headers", "slow_headers:5h", ""] {
             assert!(text.parse::<InducedFault>().is_err(), "{text}");
         }
     }

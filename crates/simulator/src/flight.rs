@@ -33,14 +33,7 @@ impl<'a> Flight<'a> {
     /// Accepts a generation; it waits.
     pub(crate) fn accept(server: &'a Server, record: Record, prompt_tokens: u32) -> Self {
         server.counters.waiting.fetch_add(1, Relaxed);
-        Self {
-            server,
-            record,
-            stage: Stage::Waiting,
-            slot: None,
-            prompt_tokens,
-            begun: false,
-        }
+        Self { server, record, stage: Stage::Waiting, slot: None, prompt_tokens, begun: false }
     }
 
     /// Waits for a slot, in order of arrival, and returns when service begins.
@@ -66,10 +59,7 @@ impl<'a> Flight<'a> {
     fn begin(&mut self) -> bool {
         let first = !std::mem::replace(&mut self.begun, true);
         if first {
-            self.server
-                .counters
-                .prompt_tokens
-                .fetch_add(u64::from(self.prompt_tokens), Relaxed);
+            self.server.counters.prompt_tokens.fetch_add(u64::from(self.prompt_tokens), Relaxed);
         }
         first
     }
@@ -79,14 +69,9 @@ impl<'a> Flight<'a> {
         if self.begin() {
             let arrival = lock(&self.record).arrival_ns;
             let since = self.server.clock.now().saturating_sub(arrival);
-            self.server
-                .counters
-                .observe_first_token(Duration::from_nanos(since));
+            self.server.counters.observe_first_token(Duration::from_nanos(since));
         }
-        self.server
-            .counters
-            .generation_tokens
-            .fetch_add(u64::from(tokens), Relaxed);
+        self.server.counters.generation_tokens.fetch_add(u64::from(tokens), Relaxed);
     }
 
     /// Ends the generation: its slot is free, and it counts as finished. Called before the last bytes go out, so that a

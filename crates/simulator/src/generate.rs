@@ -92,11 +92,7 @@ pub(crate) async fn answer(
         Ok(next) | Err(next) => next,
     };
     let alive = server.count_answer();
-    if next == Next::Stay && !(request.head.keep_alive && alive) {
-        Next::Close
-    } else {
-        next
-    }
+    if next == Next::Stay && !(request.head.keep_alive && alive) { Next::Close } else { next }
 }
 
 impl Server {
@@ -113,14 +109,7 @@ impl Server {
             _ => UsagePlaces::of(self.options.usage, ask),
         };
         let prompt_tokens = ask.prompt_tokens;
-        Events {
-            options: &self.options,
-            route,
-            id,
-            created: unix_seconds(),
-            prompt_tokens,
-            usage,
-        }
+        Events { options: &self.options, route, id, created: unix_seconds(), prompt_tokens, usage }
     }
 }
 
@@ -185,9 +174,7 @@ impl Generation<'_> {
                 return Ok(Some(Next::Reset));
             }
             InducedFault::SlowHeaders(delay) => {
-                self.connection
-                    .wait(&self.server.timer, Instant::now() + delay)
-                    .await?;
+                self.connection.wait(&self.server.timer, Instant::now() + delay).await?;
                 return Ok(None);
             }
             InducedFault::HtmlError => {
@@ -196,20 +183,12 @@ impl Generation<'_> {
                 return self.reply(502, "text/html", page, None).await.map(Some);
             }
             InducedFault::RateLimited => (
-                ApiError::server(
-                    429,
-                    "RateLimitError",
-                    "Too many requests (induced by the simulator).",
-                ),
+                ApiError::server(429, "RateLimitError", "Too many requests (induced by the simulator)."),
                 Some("retry-after: 1"),
             ),
             InducedFault::InternalError => (engine_error(), None),
             InducedFault::Unavailable => (
-                ApiError::server(
-                    503,
-                    "ServiceUnavailableError",
-                    "Unavailable (induced by the simulator).",
-                ),
+                ApiError::server(503, "ServiceUnavailableError", "Unavailable (induced by the simulator)."),
                 None,
             ),
             _ => return Ok(None),
@@ -220,13 +199,7 @@ impl Generation<'_> {
     /// Answers with an error object.
     async fn refuse(&mut self, error: &ApiError, extra: Option<&str>) -> Result<Next, Next> {
         tracing::debug!(id = self.id, status = error.status, error.message, "refused");
-        self.reply(
-            error.status,
-            "application/json",
-            error.json().to_string().as_bytes(),
-            extra,
-        )
-        .await
+        self.reply(error.status, "application/json", error.json().to_string().as_bytes(), extra).await
     }
 
     /// Answers without a generation.
@@ -290,9 +263,7 @@ impl Generation<'_> {
         if let Some(InducedFault::Cut(_) | InducedFault::CutMidEvent(_)) = fault {
             flight.end(Finish::Error);
             let half = bytes.get(..bytes.len() - body.len() / 2).unwrap_or_default();
-            self.connection
-                .send(half, &self.record, |truth, at| truth.mark_head(at, 200))
-                .await?;
+            self.connection.send(half, &self.record, |truth, at| truth.mark_head(at, 200)).await?;
             lock(&self.record).mark_end(self.server.clock.now(), Some(Finish::Error.word()));
             return Ok(Next::Close);
         }
@@ -326,10 +297,7 @@ fn spoiled(json: Value, fault: Option<InducedFault>) -> Vec<u8> {
         Some(InducedFault::Malformed(_)) => body.truncate(body.len() / 2),
         Some(InducedFault::InvalidUtf8(_)) => {
             // Inside a string: behind the quote that opens the response's id.
-            let at = body
-                .windows(2)
-                .position(|pair| pair == b":\"")
-                .map_or(0, |colon| colon + 2);
+            let at = body.windows(2).position(|pair| pair == b":\"").map_or(0, |colon| colon + 2);
             body.splice(at..at, [0xff, 0xfe]);
         }
         _ => {}
@@ -339,7 +307,5 @@ fn spoiled(json: Value, fault: Option<InducedFault>) -> Vec<u8> {
 
 /// Seconds since 1970, for `created`.
 pub(crate) fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -99,11 +99,7 @@ impl Handle {
         let outcome = (&mut self.ended).await;
         outcome.unwrap_or_else(|_| {
             let object = format!("simulator at {}", self.address);
-            Err(Fault::new(
-                FaultKind::Internal,
-                object,
-                "its runtime ended before it did",
-            ))
+            Err(Fault::new(FaultKind::Internal, object, "its runtime ended before it did"))
         })
     }
 
@@ -147,12 +143,7 @@ impl Simulator {
     fn in_background(self) -> (Handle, impl Future<Output = ()> + Send + 'static) {
         let (stop, mut stopped) = watch::channel(false);
         let (tell, ended) = oneshot::channel();
-        let handle = Handle {
-            view: self.view(),
-            address: self.local_addr(),
-            stop,
-            ended,
-        };
+        let handle = Handle { view: self.view(), address: self.local_addr(), stop, ended };
         let run = async move {
             let shutdown = async {
                 // An error means the handle is gone, which ends the simulator as well.

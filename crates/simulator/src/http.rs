@@ -40,10 +40,7 @@ pub(crate) struct Refusal {
 }
 
 fn refuse<T>(status: u16, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal {
-        status,
-        message: message.into(),
-    })
+    Err(Refusal { status, message: message.into() })
 }
 
 /// Reads a head from the start of `bytes`; none where it is not all there yet.
@@ -100,10 +97,7 @@ fn read_header(
             *body_length = Some(length);
         }
         "transfer-encoding" => {
-            return refuse(
-                411,
-                "request bodies need a Content-Length, not a transfer encoding",
-            );
+            return refuse(411, "request bodies need a Content-Length, not a transfer encoding");
         }
         "connection" => {
             for token in value.split(',').map(str::trim) {
@@ -116,10 +110,7 @@ fn read_header(
         }
         "expect" => head.expects_continue = value.eq_ignore_ascii_case("100-continue"),
         "x-request-id" if value.len() > REQUEST_ID_LIMIT => {
-            return refuse(
-                400,
-                format!("X-Request-Id is longer than {REQUEST_ID_LIMIT} bytes"),
-            );
+            return refuse(400, format!("X-Request-Id is longer than {REQUEST_ID_LIMIT} bytes"));
         }
         "x-request-id" if !value.is_empty() => head.request_id = Some(value.to_owned()),
         "x-simulate-fault" => head.fault = Some(value.to_owned()),
@@ -162,11 +153,7 @@ pub(crate) struct Response<'a> {
 impl Response<'_> {
     /// The bytes of the head, blank line included.
     pub(crate) fn head(&self) -> Vec<u8> {
-        let mut head = format!(
-            "HTTP/1.1 {} {}\r\nserver: {SERVER}\r\n",
-            self.status,
-            reason(self.status)
-        );
+        let mut head = format!("HTTP/1.1 {} {}\r\nserver: {SERVER}\r\n", self.status, reason(self.status));
         let mut add = |line: std::fmt::Arguments<'_>| {
             // Writing to a string cannot fail.
             let _ = write!(head, "{line}\r\n");
@@ -183,10 +170,7 @@ impl Response<'_> {
         if let Some(extra) = self.extra {
             add(format_args!("{extra}"));
         }
-        add(format_args!(
-            "connection: {}",
-            if self.keep_alive { "keep-alive" } else { "close" }
-        ));
+        add(format_args!("connection: {}", if self.keep_alive { "keep-alive" } else { "close" }));
         head.push_str("\r\n");
         head.into_bytes()
     }
@@ -224,69 +208,34 @@ mod tests {
         let text = "POST /v1/completions?a=1&b HTTP/1.1\r\nHost: x\r\ncontent-LENGTH: 12\r\nX-Request-Id: r-1\r\n\
                     x-simulate-fault: cut:3\r\nExpect: 100-continue\r\nConnection: Close\r\n\r\nbody";
         let head = parse_head(text.as_bytes()).unwrap().unwrap();
-        assert_eq!(
-            (head.method.as_str(), head.path.as_str()),
-            ("POST", "/v1/completions")
-        );
-        assert_eq!(
-            (parameter(&head.query, "a"), parameter(&head.query, "b")),
-            (Some("1"), Some(""))
-        );
+        assert_eq!((head.method.as_str(), head.path.as_str()), ("POST", "/v1/completions"));
+        assert_eq!((parameter(&head.query, "a"), parameter(&head.query, "b")), (Some("1"), Some("")));
         assert_eq!(parameter(&head.query, "c"), None);
         assert!(head.http11 && !head.keep_alive && head.expects_continue);
         assert_eq!((head.body_length, head.length), (12, text.len() - 4));
-        assert_eq!(
-            (head.request_id.as_deref(), head.fault.as_deref()),
-            (Some("r-1"), Some("cut:3"))
-        );
+        assert_eq!((head.request_id.as_deref(), head.fault.as_deref()), (Some("r-1"), Some("cut:3")));
     }
 
     #[test]
     fn heads_that_http_forbids_get_their_status() {
         assert_eq!(status("POST / HTTP/1.1\r\n\r\n"), 411);
-        assert_eq!(
-            status("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
-            411
-        );
+        assert_eq!(status("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"), 411);
         assert_eq!(status("POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"), 400);
         assert_eq!(status("POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n"), 400);
-        assert_eq!(
-            status("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"),
-            400
-        );
-        assert_eq!(
-            status("POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
-            413
-        );
-        assert_eq!(
-            status("POST / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n"),
-            413
-        );
-        assert_eq!(
-            status(&format!(
-                "GET / HTTP/1.1\r\nX-Request-Id: {}\r\n\r\n",
-                "r".repeat(257)
-            )),
-            400
-        );
+        assert_eq!(status("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"), 400);
+        assert_eq!(status("POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n"), 413);
+        assert_eq!(status("POST / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n"), 413);
+        assert_eq!(status(&format!("GET / HTTP/1.1\r\nX-Request-Id: {}\r\n\r\n", "r".repeat(257))), 400);
         assert_eq!(status("GET / HTTP/2.0\r\n\r\n"), 505);
         assert_eq!(status("G\u{1}T / HTTP/1.1\r\n\r\n"), 400);
-        assert_eq!(
-            status(&format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101))),
-            431
-        );
-        assert_eq!(
-            status(&format!("GET / HTTP/1.1\r\na: {}", "b".repeat(HEAD_LIMIT))),
-            431
-        );
+        assert_eq!(status(&format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101))), 431);
+        assert_eq!(status(&format!("GET / HTTP/1.1\r\na: {}", "b".repeat(HEAD_LIMIT))), 431);
     }
 
     #[test]
     fn http_1_0_closes_unless_asked_to_stay() {
         assert!(!parse_head(b"GET / HTTP/1.0\r\n\r\n").unwrap().unwrap().keep_alive);
-        let stay = parse_head(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-            .unwrap()
-            .unwrap();
+        let stay = parse_head(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap().unwrap();
         assert!(stay.keep_alive && !stay.http11);
     }
 

@@ -217,25 +217,12 @@ mod tests {
     #[test]
     fn unknown_and_impossible_options_are_refused() {
         assert!(
-            serde_json::from_str::<Options>(r#"{"tfft": "5ms"}"#)
-                .unwrap_err()
-                .to_string()
-                .contains("tfft")
+            serde_json::from_str::<Options>(r#"{"tfft": "5ms"}"#).unwrap_err().to_string().contains("tfft")
         );
-        let none = Options {
-            max_concurrent: Some(0),
-            ..Options::default()
-        };
+        let none = Options { max_concurrent: Some(0), ..Options::default() };
         let fault = none.validate().unwrap_err();
         assert!(fault.object.contains("max_concurrent") && !fault.remedy.is_empty());
-        assert!(
-            Options {
-                model: String::new(),
-                ..Options::default()
-            }
-            .validate()
-            .is_err()
-        );
+        assert!(Options { model: String::new(), ..Options::default() }.validate().is_err());
     }
 
     #[test]
@@ -253,10 +240,7 @@ mod tests {
             assert_eq!(serde_json::to_value(field).unwrap(), field.to_string());
         }
         let fault = "sometimes".parse::<Usage>().unwrap_err();
-        assert!(
-            fault.cause.contains("`sometimes`") && fault.remedy.contains("in_finish_chunk"),
-            "{fault}"
-        );
+        assert!(fault.cause.contains("`sometimes`") && fault.remedy.contains("in_finish_chunk"), "{fault}");
     }
 
     #[test]

@@ -37,9 +37,7 @@ impl Quantity for Nanoseconds {
 
     fn parse(text: &str) -> Result<f64, String> {
         let text = text.trim();
-        let split = text
-            .find(|c: char| c.is_ascii_alphabetic() || c == 'µ')
-            .unwrap_or(text.len());
+        let split = text.find(|c: char| c.is_ascii_alphabetic() || c == 'µ').unwrap_or(text.len());
         let (digits, unit) = text.split_at(split);
         let value = non_negative(digits.trim(), text)?;
         if unit.is_empty() && value == 0.0 {
@@ -53,18 +51,12 @@ impl Quantity for Nanoseconds {
             });
         };
         let nanos = (value * factor).round();
-        if nanos > Self::LIMIT {
-            Err(format!("`{text}` is more than a day"))
-        } else {
-            Ok(nanos)
-        }
+        if nanos > Self::LIMIT { Err(format!("`{text}` is more than a day")) } else { Ok(nanos) }
     }
 
     fn show(value: f64) -> String {
         let nanos = value as u64;
-        let fitting = UNITS
-            .iter()
-            .find(|(_, factor)| nanos > 0 && nanos.is_multiple_of(*factor as u64));
+        let fitting = UNITS.iter().find(|(_, factor)| nanos > 0 && nanos.is_multiple_of(*factor as u64));
         match fitting {
             Some((unit, factor)) => format!("{}{unit}", nanos / *factor as u64),
             None => format!("{nanos}ns"),
@@ -135,11 +127,7 @@ mod tests {
         assert!(Nanoseconds::parse("20min").unwrap_err().contains("`min`"));
         assert!(Nanoseconds::parse("-5ms").unwrap_err().contains("below zero"));
         assert!(Nanoseconds::parse("ms").unwrap_err().contains("no number"));
-        assert!(
-            Nanoseconds::parse("90000s")
-                .unwrap_err()
-                .contains("more than a day")
-        );
+        assert!(Nanoseconds::parse("90000s").unwrap_err().contains("more than a day"));
         assert!(Tokens::parse("1.5").unwrap_err().contains("whole"));
         assert!(Tokens::parse("inf").unwrap_err().contains("finite"));
     }

@@ -20,21 +20,11 @@ pub(crate) struct ApiError {
 impl ApiError {
     pub(crate) fn bad(param: &str, message: impl Into<String>) -> Self {
         let param = (!param.is_empty()).then(|| param.to_owned());
-        Self {
-            status: 400,
-            message: message.into(),
-            kind: "BadRequestError",
-            param,
-        }
+        Self { status: 400, message: message.into(), kind: "BadRequestError", param }
     }
 
     pub(crate) fn server(status: u16, kind: &'static str, message: &str) -> Self {
-        Self {
-            status,
-            message: message.to_owned(),
-            kind,
-            param: None,
-        }
+        Self { status, message: message.to_owned(), kind, param: None }
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -103,10 +93,7 @@ pub(crate) fn check_model(body: &Map<String, Value>, options: &Options) -> Resul
     match text(body, "model")? {
         Some(model) if model != options.model && !options.any_model => Err(ApiError {
             status: 404,
-            message: format!(
-                "The model `{model}` does not exist. Valid aliases: {}.",
-                options.model
-            ),
+            message: format!("The model `{model}` does not exist. Valid aliases: {}.", options.model),
             kind: "NotFoundError",
             param: Some("model".to_owned()),
         }),
@@ -165,10 +152,9 @@ fn check_sampling(body: &Map<String, Value>) -> Result<(), ApiError> {
     }
     match whole(body, "n")? {
         None | Some(1) => Ok(()),
-        Some(n) => Err(ApiError::bad(
-            "n",
-            format!("the simulator gives one answer a request, {n} were asked"),
-        )),
+        Some(n) => {
+            Err(ApiError::bad("n", format!("the simulator gives one answer a request, {n} were asked")))
+        }
     }
 }
 
@@ -197,17 +183,13 @@ fn stream_options(body: &Map<String, Value>) -> Result<(bool, bool), ApiError> {
 /// Tokens of a chat under the token rule.
 fn count_messages(body: &Map<String, Value>) -> Result<u32, ApiError> {
     let messages = messages(body)?;
-    let costs = messages
-        .iter()
-        .map(|(role, text)| tokens::count_message(role, text));
+    let costs = messages.iter().map(|(role, text)| tokens::count_message(role, text));
     Ok(costs.fold(0, u32::saturating_add))
 }
 
 /// Roles and texts of a chat as one text, whose tokens are those of the chat.
 pub(crate) fn chat_text(body: &Map<String, Value>) -> Result<String, ApiError> {
-    let texts = messages(body)?
-        .into_iter()
-        .map(|(role, text)| format!("{role} {text}"));
+    let texts = messages(body)?.into_iter().map(|(role, text)| format!("{role} {text}"));
     Ok(texts.collect::<Vec<_>>().join(" "))
 }
 
@@ -222,9 +204,7 @@ fn messages(body: &Map<String, Value>) -> Result<Vec<(&str, String)>, ApiError> 
 
 /// Role and text of a message.
 fn message(message: &Value) -> Result<(&str, String), ApiError> {
-    let map = message
-        .as_object()
-        .ok_or_else(|| wrong("messages", "a list of objects", message))?;
+    let map = message.as_object().ok_or_else(|| wrong("messages", "a list of objects", message))?;
     match text(map, "role")? {
         Some(role) if !role.trim().is_empty() => Ok((role, message_text(map)?)),
         _ => Err(ApiError::bad("role", "messages: a message has no role")),
@@ -237,9 +217,7 @@ fn message_text(message: &Map<String, Value>) -> Result<String, ApiError> {
         None => Ok(String::new()),
         Some(Value::String(text)) => Ok(text.clone()),
         Some(Value::Array(parts)) => {
-            let texts = parts
-                .iter()
-                .filter_map(|part| part.get("text").and_then(Value::as_str));
+            let texts = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str));
             Ok(texts.collect::<Vec<_>>().join(" "))
         }
         Some(other) => Err(wrong("content", "a string or a list of parts", other)),
@@ -288,10 +266,7 @@ pub(crate) fn boolean(map: &Map<String, Value>, name: &str) -> Result<Option<boo
 fn whole(map: &Map<String, Value>, name: &str) -> Result<Option<u64>, ApiError> {
     match present(map, name) {
         None => Ok(None),
-        Some(value) => value
-            .as_u64()
-            .map(Some)
-            .ok_or_else(|| wrong(name, "a non-negative integer", value)),
+        Some(value) => value.as_u64().map(Some).ok_or_else(|| wrong(name, "a non-negative integer", value)),
     }
 }
 

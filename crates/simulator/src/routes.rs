@@ -33,12 +33,7 @@ struct Plain {
 
 impl Plain {
     fn json(status: u16, value: &Value) -> Self {
-        Self {
-            status,
-            content_type: "application/json",
-            body: value.to_string().into_bytes(),
-            extra: None,
-        }
+        Self { status, content_type: "application/json", body: value.to_string().into_bytes(), extra: None }
     }
 
     fn error(error: &ApiError) -> Self {
@@ -92,11 +87,7 @@ async fn answer_one(server: &Server, connection: &mut Connection) -> Next {
         }
         Some((path, _)) => plain(server, path, &request),
     };
-    if send(connection, &plain, head.keep_alive).await && head.keep_alive {
-        Next::Stay
-    } else {
-        Next::Close
-    }
+    if send(connection, &plain, head.keep_alive).await && head.keep_alive { Next::Stay } else { Next::Close }
 }
 
 async fn send(connection: &Connection, plain: &Plain, keep_alive: bool) -> bool {
@@ -120,10 +111,7 @@ fn plain(server: &Server, path: &str, request: &Request) -> Plain {
         "/metrics" => Plain {
             status: 200,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
-            body: server
-                .counters
-                .prometheus(&server.options.model, server.started)
-                .into_bytes(),
+            body: server.counters.prometheus(&server.options.model, server.started).into_bytes(),
             extra: None,
         },
         "/truth" => truth(server, &request.head.query),
@@ -131,12 +119,7 @@ fn plain(server: &Server, path: &str, request: &Request) -> Plain {
             Ok(value) => Plain::json(200, &value),
             Err(error) => Plain::error(&error),
         },
-        _ => Plain {
-            status: 200,
-            content_type: "",
-            body: Vec::new(),
-            extra: None,
-        },
+        _ => Plain { status: 200, content_type: "", body: Vec::new(), extra: None },
     }
 }
 
@@ -178,17 +161,8 @@ fn truth(server: &Server, query: &str) -> Plain {
     if matches!(http::parameter(query, "reset"), Some("1" | "true")) {
         server.store.forget(&report);
     }
-    let content_type = if lines {
-        "application/x-ndjson"
-    } else {
-        "application/json"
-    };
-    Plain {
-        status: 200,
-        content_type,
-        body,
-        extra: None,
-    }
+    let content_type = if lines { "application/x-ndjson" } else { "application/json" };
+    Plain { status: 200, content_type, body, extra: None }
 }
 
 /// vLLM's `/tokenize`: a prompt or messages in, count and ids out; `return_token_strs` adds the pieces. The ids of a
@@ -202,9 +176,7 @@ fn tokenize(server: &Server, body: &[u8]) -> Result<Value, ApiError> {
     };
     let pieces: Vec<String> = tokens::pieces(&text).collect();
     let ids: Vec<u32> = pieces.iter().map(|piece| tokens::id(piece)).collect();
-    let strings = request::boolean(&body, "return_token_strs")?
-        .unwrap_or(false)
-        .then_some(pieces);
+    let strings = request::boolean(&body, "return_token_strs")?.unwrap_or(false).then_some(pieces);
     Ok(json!({
         "count": ids.len(),
         "max_model_len": server.options.max_model_len,

@@ -42,13 +42,7 @@ pub(crate) struct Script {
 impl Script {
     /// An answer without a token.
     pub(crate) fn emptied(self) -> Self {
-        Self {
-            pieces: Vec::new(),
-            finish: Finish::Stop,
-            completion_tokens: 0,
-            reasoning_tokens: 0,
-            ..self
-        }
+        Self { pieces: Vec::new(), finish: Finish::Stop, completion_tokens: 0, reasoning_tokens: 0, ..self }
     }
 
     /// The text of a channel.
@@ -67,25 +61,13 @@ impl Script {
             Route::Completions => 0,
         };
         let words = Words::new(mixed(options.seed, ask.seed.unwrap_or(sequence), 2));
-        let mut writer = Writer {
-            options,
-            rng,
-            words,
-            pieces: Vec::new(),
-            due: Duration::ZERO,
-            latest: Duration::ZERO,
-        };
+        let mut writer =
+            Writer { options, rng, words, pieces: Vec::new(), due: Duration::ZERO, latest: Duration::ZERO };
         let first = writer.first_due(ask.prompt_tokens);
         let eos = finish == Finish::Stop;
         writer.write(Channel::Reasoning, reasoning, eos && reasoning == length);
         writer.write(Channel::Content, length - reasoning, eos && reasoning < length);
-        Self {
-            first,
-            pieces: writer.pieces,
-            finish,
-            completion_tokens: length,
-            reasoning_tokens: reasoning,
-        }
+        Self { first, pieces: writer.pieces, finish, completion_tokens: length, reasoning_tokens: reasoning }
     }
 }
 
@@ -102,11 +84,7 @@ fn length(options: &Options, ask: &Ask, rng: &mut StdRng) -> (u32, Finish) {
     }
     // The end-of-sequence token may not be among the tokens that must come.
     let natural = natural.max(ask.min_tokens.saturating_add(1));
-    if natural <= ask.max_tokens {
-        (natural, Finish::Stop)
-    } else {
-        (ask.max_tokens, Finish::Length)
-    }
+    if natural <= ask.max_tokens { (natural, Finish::Stop) } else { (ask.max_tokens, Finish::Length) }
 }
 
 /// Lays tokens into pieces along a schedule.
@@ -126,9 +104,7 @@ impl Writer<'_> {
         let prefill: Duration = if self.options.prefill_per_token.is_zero() {
             Duration::ZERO
         } else {
-            (0..prompt_tokens)
-                .map(|_| self.options.prefill_per_token.sample(&mut self.rng))
-                .sum()
+            (0..prompt_tokens).map(|_| self.options.prefill_per_token.sample(&mut self.rng)).sum()
         };
         self.due = self.options.ttft.sample(&mut self.rng).saturating_add(prefill);
         self.due
@@ -148,21 +124,14 @@ impl Writer<'_> {
             }
             let due = self.next_due(tokens);
             let channel = if words == 0 { Channel::Eos } else { channel };
-            self.pieces.push(Piece {
-                due,
-                text,
-                tokens,
-                channel,
-            });
+            self.pieces.push(Piece { due, text, tokens, channel });
         }
     }
 
     fn next_due(&mut self, tokens: u32) -> Duration {
         if !self.pieces.is_empty() {
             for _ in 0..tokens {
-                self.due = self
-                    .due
-                    .saturating_add(self.options.inter_token.sample(&mut self.rng));
+                self.due = self.due.saturating_add(self.options.inter_token.sample(&mut self.rng));
             }
         }
         let jittered = self.due.saturating_add(self.options.jitter.sample(&mut self.rng));
@@ -185,10 +154,7 @@ pub(crate) fn mixed(seed: u64, request: u64, purpose: u64) -> u64 {
 /// The fault that the options induce in the request of this number, each rule's share drawn on its own.
 pub(crate) fn induced(options: &Options, sequence: u64) -> Option<InducedFault> {
     let mut rng = StdRng::seed_from_u64(mixed(options.seed, sequence, 3));
-    let struck = options
-        .faults
-        .iter()
-        .filter(|rule| rule.strikes(sequence, rng.random()));
+    let struck = options.faults.iter().filter(|rule| rule.strikes(sequence, rng.random()));
     struck.map(|rule| rule.fault).next()
 }
 

@@ -93,11 +93,7 @@ impl Simulator {
             dead: watch::Sender::new(false),
             options,
         };
-        Ok(Self {
-            server: Arc::new(server),
-            listener,
-            address,
-        })
+        Ok(Self { server: Arc::new(server), listener, address })
     }
 
     /// Where it listens, the port resolved.
@@ -117,11 +113,7 @@ impl Simulator {
     /// An internal fault where the runtime cannot take the socket.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Ended, Fault> {
         let listener = tokio::net::TcpListener::from_std(self.listener).map_err(|error| {
-            Fault::new(
-                FaultKind::Internal,
-                format!("simulator address {}", self.address),
-                error.to_string(),
-            )
+            Fault::new(FaultKind::Internal, format!("simulator address {}", self.address), error.to_string())
         })?;
         tracing::info!(address = %self.address, model = self.server.options.model, "simulator listens");
         let mut death = self.server.dead.subscribe();

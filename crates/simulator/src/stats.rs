@@ -101,9 +101,7 @@ impl Counters {
     }
 
     fn finished(&self, finish: Finish) -> u64 {
-        self.finished
-            .get(finish as usize)
-            .map_or(0, |counter| counter.load(Relaxed))
+        self.finished.get(finish as usize).map_or(0, |counter| counter.load(Relaxed))
     }
 
     /// Takes note of one time to first token.
@@ -139,9 +137,7 @@ impl Counters {
     pub(crate) fn prometheus(&self, model: &str, started: SystemTime) -> String {
         let labels = format!("engine=\"0\",model_name=\"{}\"", escaped(model));
         let mut text = String::new();
-        let started = started
-            .duration_since(UNIX_EPOCH)
-            .map_or(0.0, |since| since.as_secs_f64());
+        let started = started.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         family(
             &mut text,
             "process_start_time_seconds",
@@ -150,43 +146,15 @@ impl Counters {
         );
         line(&mut text, format_args!("process_start_time_seconds {started}"));
         for (name, kind, help, value) in [
-            (
-                "num_requests_running",
-                "gauge",
-                "Number of requests being served.",
-                &self.running,
-            ),
-            (
-                "num_requests_waiting",
-                "gauge",
-                "Number of requests waiting.",
-                &self.waiting,
-            ),
-            (
-                "prompt_tokens_total",
-                "counter",
-                "Number of prefill tokens processed.",
-                &self.prompt_tokens,
-            ),
-            (
-                "generation_tokens_total",
-                "counter",
-                "Number of tokens generated.",
-                &self.generation_tokens,
-            ),
+            ("num_requests_running", "gauge", "Number of requests being served.", &self.running),
+            ("num_requests_waiting", "gauge", "Number of requests waiting.", &self.waiting),
+            ("prompt_tokens_total", "counter", "Number of prefill tokens processed.", &self.prompt_tokens),
+            ("generation_tokens_total", "counter", "Number of tokens generated.", &self.generation_tokens),
         ] {
             family(&mut text, &format!("vllm:{name}"), kind, help);
-            line(
-                &mut text,
-                format_args!("vllm:{name}{{{labels}}} {}.0", value.load(Relaxed)),
-            );
+            line(&mut text, format_args!("vllm:{name}{{{labels}}} {}.0", value.load(Relaxed)));
         }
-        family(
-            &mut text,
-            "vllm:request_success_total",
-            "counter",
-            "Count of requests by how they ended.",
-        );
+        family(&mut text, "vllm:request_success_total", "counter", "Count of requests by how they ended.");
         for finish in Finish::ALL {
             let labels = format!(
                 "engine=\"0\",finished_reason=\"{}\",model_name=\"{}\"",
@@ -195,10 +163,7 @@ impl Counters {
             );
             line(
                 &mut text,
-                format_args!(
-                    "vllm:request_success_total{{{labels}}} {}.0",
-                    self.finished(finish)
-                ),
+                format_args!("vllm:request_success_total{{{labels}}} {}.0", self.finished(finish)),
             );
         }
         self.first_token_text(&mut text, model);
@@ -209,12 +174,7 @@ impl Counters {
         let name = "vllm:time_to_first_token_seconds";
         let model = escaped(model);
         let histogram = lock(&self.first_token).clone();
-        family(
-            text,
-            name,
-            "histogram",
-            "Histogram of time to first token in seconds.",
-        );
+        family(text, name, "histogram", "Histogram of time to first token in seconds.");
         for (count, bound) in histogram.buckets.iter().zip(BOUNDS) {
             line(
                 text,
@@ -228,14 +188,8 @@ impl Counters {
             text,
             format_args!("{name}_bucket{{engine=\"0\",le=\"+Inf\",model_name=\"{model}\"}} {count}.0"),
         );
-        line(
-            text,
-            format_args!("{name}_count{{engine=\"0\",model_name=\"{model}\"}} {count}.0"),
-        );
-        line(
-            text,
-            format_args!("{name}_sum{{engine=\"0\",model_name=\"{model}\"}} {sum:?}"),
-        );
+        line(text, format_args!("{name}_count{{engine=\"0\",model_name=\"{model}\"}} {count}.0"));
+        line(text, format_args!("{name}_sum{{engine=\"0\",model_name=\"{model}\"}} {sum:?}"));
     }
 }
 
@@ -251,10 +205,7 @@ fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
 
 /// A label's value as the exposition format wants it.
 fn escaped(value: &str) -> String {
-    value
-        .replace('\\', r"\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -272,15 +223,9 @@ mod tests {
             let found = text.lines().find(|line| line.starts_with(start)).unwrap();
             found.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
         };
-        let bucket = |le: &str| {
-            value(&format!(
-                "vllm:time_to_first_token_seconds_bucket{{engine=\"0\",le=\"{le}\""
-            ))
-        };
-        assert_eq!(
-            (bucket("0.001"), bucket("0.005"), bucket("0.04")),
-            (0.0, 1.0, 3.0)
-        );
+        let bucket =
+            |le: &str| value(&format!("vllm:time_to_first_token_seconds_bucket{{engine=\"0\",le=\"{le}\""));
+        assert_eq!((bucket("0.001"), bucket("0.005"), bucket("0.04")), (0.0, 1.0, 3.0));
         assert_eq!((bucket("2560.0"), bucket("+Inf")), (3.0, 4.0));
         assert!((value("vllm:time_to_first_token_seconds_sum") - 5000.063).abs() < 1e-9);
         assert_eq!(value("vllm:time_to_first_token_seconds_count"), 4.0);
@@ -294,14 +239,8 @@ mod tests {
         counters.finish(Finish::Length);
         let stats = counters.read(7);
         assert_eq!((stats.finished_stop, stats.finished_length), (0, 2));
-        assert_eq!(
-            (stats.finished_abort, stats.finished_error, stats.truth_dropped),
-            (1, 0, 7)
-        );
+        assert_eq!((stats.finished_abort, stats.finished_error, stats.truth_dropped), (1, 0, 7));
         let text = counters.prometheus("a \"b\" \\c", UNIX_EPOCH);
-        assert!(
-            text.contains(r#"finished_reason="length",model_name="a \"b\" \\c"} 2.0"#),
-            "{text}"
-        );
+        assert!(text.contains(r#"finished_reason="length",model_name="a \"b\" \\c"} 2.0"#), "{text}");
     }
 }

@@ -32,13 +32,7 @@ impl<'a> Framer<'a> {
         if let Some(role) = events.role(RoleChunk::WithFirstToken) {
             framing.event(&mut lead, role.as_bytes());
         }
-        Self {
-            events,
-            framing,
-            lead,
-            written: 0,
-            thinking: 0,
-        }
+        Self { events, framing, lead, written: 0, thinking: 0 }
     }
 
     /// The bytes of the next piece; `finish` where it is the last one.
@@ -57,8 +51,7 @@ impl<'a> Framer<'a> {
     fn tail(self, finish: Finish, done: bool) -> Vec<u8> {
         let mut bytes = self.lead;
         if self.written == 0 {
-            self.framing
-                .event(&mut bytes, self.events.finish_only(finish).as_bytes());
+            self.framing.event(&mut bytes, self.events.finish_only(finish).as_bytes());
         }
         if let Some(usage) = self.events.last_usage(self.written, self.thinking) {
             self.framing.event(&mut bytes, usage.as_bytes());
@@ -80,27 +73,17 @@ impl Generation<'_> {
         fault: Option<InducedFault>,
         mut flight: Flight<'_>,
     ) -> Result<Next, Next> {
-        let framing = if self.http11 {
-            Framing::Chunked
-        } else {
-            Framing::UntilClose
-        };
+        let framing = if self.http11 { Framing::Chunked } else { Framing::UntilClose };
         let id = self.id.clone();
         let events = self.server.events(&id, self.route, ask, fault);
         let mut head = self.stream_head(framing);
         if let Some(role) = events.role(RoleChunk::BeforeFirstToken) {
             framing.event(&mut head, role.as_bytes());
         }
-        self.connection
-            .send(&head, &self.record, |truth, at| truth.mark_head(at, 200))
-            .await?;
+        self.connection.send(&head, &self.record, |truth, at| truth.mark_head(at, 200)).await?;
         let start = flight.board(self.connection).await?;
         let mut framer = Framer::new(events, framing);
-        let mut strike = Strike {
-            fault,
-            framing,
-            written: 0,
-        };
+        let mut strike = Strike { fault, framing, written: 0 };
         for (position, piece) in script.pieces.iter().enumerate() {
             let finish = (position + 1 == script.pieces.len()).then_some(script.finish);
             let bytes = framer.piece(piece, finish);
@@ -114,11 +97,7 @@ impl Generation<'_> {
             self.connection.send(&bytes, &self.record, mark).await?;
             strike.written += piece.tokens;
         }
-        let due = if script.pieces.is_empty() {
-            start + script.first
-        } else {
-            start
-        };
+        let due = if script.pieces.is_empty() { start + script.first } else { start };
         let tail = framer.tail(script.finish, fault != Some(InducedFault::NoDone));
         if let Some(next) = self.struck(&mut strike, true, &tail, due, &mut flight).await? {
             return Ok(next);
@@ -126,19 +105,13 @@ impl Generation<'_> {
         self.connection.wait(&self.server.timer, due).await?;
         flight.end(script.finish);
         self.write_end(&tail, script.finish).await?;
-        Ok(if framing == Framing::Chunked {
-            Next::Stay
-        } else {
-            Next::Close
-        })
+        Ok(if framing == Framing::Chunked { Next::Stay } else { Next::Close })
     }
 
     /// Writes the last bytes of a stream, or marks its end where there are none.
     async fn write_end(&self, bytes: &[u8], finish: Finish) -> Result<(), Next> {
         let word = Some(finish.word());
-        self.connection
-            .send(bytes, &self.record, |truth, at| truth.mark_end(at, word))
-            .await?;
+        self.connection.send(bytes, &self.record, |truth, at| truth.mark_end(at, word)).await?;
         if bytes.is_empty() {
             lock(&self.record).mark_end(self.server.clock.now(), word);
         }
@@ -174,10 +147,9 @@ impl Generation<'_> {
         let mut bytes = Vec::new();
         match fault {
             InducedFault::Malformed(_) => {
-                strike.framing.event(
-                    &mut bytes,
-                    br#"{"id":"induced","choices":[{"index":0,"delta":{"content":"#,
-                );
+                strike
+                    .framing
+                    .event(&mut bytes, br#"{"id":"induced","choices":[{"index":0,"delta":{"content":"#);
             }
             InducedFault::InvalidUtf8(_) => {
                 let event =
@@ -186,9 +158,7 @@ impl Generation<'_> {
             }
             InducedFault::Stall(_) => return Err(self.connection.gone().await.into()),
             InducedFault::ErrorEvent(_) => {
-                strike
-                    .framing
-                    .event(&mut bytes, engine_error().json().to_string().as_bytes());
+                strike.framing.event(&mut bytes, engine_error().json().to_string().as_bytes());
                 strike.framing.event(&mut bytes, b"[DONE]");
                 strike.framing.end(&mut bytes);
                 return self.break_off(&bytes, flight, Next::Stay).await.map(Some);
@@ -232,10 +202,6 @@ impl Strike {
             | InducedFault::ErrorEvent(after) => after,
             _ => return None,
         };
-        if last || self.written >= after {
-            self.fault.take()
-        } else {
-            None
-        }
+        if last || self.written >= after { self.fault.take() } else { None }
     }
 }

@@ -80,9 +80,7 @@ impl Timer {
     pub(crate) fn start(spin: Duration) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("simulator-timer".to_owned())
-            .spawn(move || keep_time(&theirs, spin))?;
+        thread::Builder::new().name("simulator-timer".to_owned()).spawn(move || keep_time(&theirs, spin))?;
         Ok(Self { shared })
     }
 
@@ -148,22 +146,14 @@ fn keep_time(shared: &Shared, spin: Duration) {
             std::hint::spin_loop();
             state = shared.lock();
         } else {
-            state = shared
-                .earlier
-                .wait_timeout(state, sleep)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = shared.earlier.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
 fn take_due(state: &mut State, now: Instant) -> Vec<Entry> {
     let mut due = Vec::new();
-    while state
-        .waiting
-        .peek()
-        .is_some_and(|Reverse(entry)| entry.due <= now)
-    {
+    while state.waiting.peek().is_some_and(|Reverse(entry)| entry.due <= now) {
         due.extend(state.waiting.pop().map(|Reverse(entry)| entry));
     }
     due
@@ -216,13 +206,7 @@ mod tests {
     async fn a_task_that_left_keeps_nobody_waiting() {
         let timer = Timer::start(Duration::ZERO).unwrap();
         let start = Instant::now();
-        drop(
-            tokio::time::timeout(
-                Duration::ZERO,
-                timer.sleep_until(start + Duration::from_millis(2)),
-            )
-            .await,
-        );
+        drop(tokio::time::timeout(Duration::ZERO, timer.sleep_until(start + Duration::from_millis(2))).await);
         timer.sleep_until(start + Duration::from_millis(4)).await;
         assert!(timer.shared.lock().waiting.is_empty());
     }

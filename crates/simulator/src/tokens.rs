@@ -30,19 +30,14 @@ const WORDS: [&str; 64] = [
 pub fn pieces(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split_whitespace().flat_map(|word| {
         let characters: Vec<char> = word.chars().collect();
-        characters
-            .chunks(CHARACTERS_A_TOKEN)
-            .map(|piece| piece.iter().collect())
-            .collect::<Vec<String>>()
+        characters.chunks(CHARACTERS_A_TOKEN).map(|piece| piece.iter().collect()).collect::<Vec<String>>()
     })
 }
 
 /// How many tokens a text costs.
 pub fn count(text: &str) -> u32 {
-    let tokens: usize = text
-        .split_whitespace()
-        .map(|word| word.chars().count().div_ceil(CHARACTERS_A_TOKEN))
-        .sum();
+    let tokens: usize =
+        text.split_whitespace().map(|word| word.chars().count().div_ceil(CHARACTERS_A_TOKEN)).sum();
     u32::try_from(tokens).unwrap_or(u32::MAX)
 }
 
@@ -68,10 +63,7 @@ pub(crate) struct Words {
 
 impl Words {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            rng: StdRng::seed_from_u64(seed),
-            begun: false,
-        }
+        Self { rng: StdRng::seed_from_u64(seed), begun: false }
     }
 
     /// Appends the next token's text.

@@ -41,11 +41,7 @@ impl From<TokenWrite> for (u64, u32, Channel) {
 
 impl From<(u64, u32, Channel)> for TokenWrite {
     fn from((at_ns, tokens, channel): (u64, u32, Channel)) -> Self {
-        Self {
-            at_ns,
-            tokens,
-            channel,
-        }
+        Self { at_ns, tokens, channel }
     }
 }
 
@@ -97,11 +93,7 @@ impl Truth {
     pub(crate) fn mark_tokens(&mut self, at: u64, tokens: u32, channel: Channel) {
         self.first_token_ns.get_or_insert(at);
         self.completion_tokens = self.completion_tokens.saturating_add(tokens);
-        self.writes.push(TokenWrite {
-            at_ns: at,
-            tokens,
-            channel,
-        });
+        self.writes.push(TokenWrite { at_ns: at, tokens, channel });
     }
 
     pub(crate) fn mark_end(&mut self, at: u64, finish: Option<&str>) {
@@ -141,10 +133,7 @@ struct Kept {
 
 impl Store {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            capacity: capacity.max(1),
-            kept: Mutex::default(),
-        }
+        Self { capacity: capacity.max(1), kept: Mutex::default() }
     }
 
     /// Keeps a new record, dropping the oldest where there are too many.
@@ -166,12 +155,7 @@ impl Store {
             (kept.records.clone(), kept.dropped)
         };
         let requests = records.iter().map(|record| lock(record).clone()).collect();
-        TruthReport {
-            clock: ServerClock::NAME.to_owned(),
-            now_ns: clock.now(),
-            dropped,
-            requests,
-        }
+        TruthReport { clock: ServerClock::NAME.to_owned(), now_ns: clock.now(), dropped, requests }
     }
 
     /// Forgets the requests of `report` that have ended, and its count of dropped ones; those still running, and
@@ -184,8 +168,7 @@ impl Store {
             .map(|truth| truth.sequence)
             .collect();
         let mut kept = lock(&self.kept);
-        kept.records
-            .retain(|record| !ended.contains(&lock(record).sequence));
+        kept.records.retain(|record| !ended.contains(&lock(record).sequence));
         kept.dropped = kept.dropped.saturating_sub(report.dropped);
     }
 
@@ -205,10 +188,7 @@ mod tests {
     use super::*;
 
     fn open(store: &Store, sequence: u64) -> Record {
-        store.open(Truth {
-            sequence,
-            ..Truth::default()
-        })
+        store.open(Truth { sequence, ..Truth::default() })
     }
 
     #[test]
@@ -218,14 +198,7 @@ mod tests {
             open(&store, sequence);
         }
         let report = store.report(&clock);
-        assert_eq!(
-            report
-                .requests
-                .iter()
-                .map(|truth| truth.sequence)
-                .collect::<Vec<_>>(),
-            [4, 5]
-        );
+        assert_eq!(report.requests.iter().map(|truth| truth.sequence).collect::<Vec<_>>(), [4, 5]);
         assert_eq!(report.dropped, 3);
     }
 
@@ -239,12 +212,7 @@ mod tests {
         let late = open(&store, 3);
         lock(&late).mark_end(6, None);
         store.forget(&report);
-        let left: Vec<u64> = store
-            .report(&clock)
-            .requests
-            .iter()
-            .map(|truth| truth.sequence)
-            .collect();
+        let left: Vec<u64> = store.report(&clock).requests.iter().map(|truth| truth.sequence).collect();
         assert_eq!(left, [2, 3]);
     }
 
@@ -257,10 +225,7 @@ mod tests {
         truth.mark_end(5, Some("stop"));
         assert_eq!((truth.first_token_ns, truth.completion_tokens), (Some(2), 4));
         let json = serde_json::to_string(&truth).unwrap();
-        assert!(
-            json.contains(r#""writes":[[2,3,"reasoning"],[4,1,"eos"]]"#),
-            "{json}"
-        );
+        assert!(json.contains(r#""writes":[[2,3,"reasoning"],[4,1,"eos"]]"#), "{json}");
         assert_eq!(serde_json::from_str::<Truth>(&json).unwrap(), truth);
     }
 }

@@ -11,9 +11,7 @@ use rand::rngs::StdRng;
 fn draws(text: &str, seed: u64) -> Vec<f64> {
     let delay: Delay = text.parse().unwrap();
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut drawn: Vec<f64> = (0..20_000)
-        .map(|_| delay.sample(&mut rng).as_secs_f64() * 1e3)
-        .collect();
+    let mut drawn: Vec<f64> = (0..20_000).map(|_| delay.sample(&mut rng).as_secs_f64() * 1e3).collect();
     drawn.sort_by(f64::total_cmp);
     drawn
 }
@@ -24,21 +22,12 @@ fn mean(values: &[f64]) -> f64 {
 
 fn deviation(values: &[f64]) -> f64 {
     let centre = mean(values);
-    mean(
-        &values
-            .iter()
-            .map(|value| (value - centre).powi(2))
-            .collect::<Vec<_>>(),
-    )
-    .sqrt()
+    mean(&values.iter().map(|value| (value - centre).powi(2)).collect::<Vec<_>>()).sqrt()
 }
 
 #[track_caller]
 fn near(got: f64, wanted: f64) {
-    assert!(
-        (got - wanted).abs() <= 0.05 * wanted,
-        "got {got}, wanted {wanted}"
-    );
+    assert!((got - wanted).abs() <= 0.05 * wanted, "got {got}, wanted {wanted}");
 }
 
 #[test]
@@ -87,10 +76,7 @@ fn counts_include_both_ends_alike() {
         seen[count.sample(&mut rng) as usize] += 1;
     }
     assert_eq!((seen[0], seen[5]), (0, 0));
-    assert!(
-        seen[1..5].iter().all(|times| (1_800..2_200).contains(times)),
-        "{seen:?}"
-    );
+    assert!(seen[1..5].iter().all(|times| (1_800..2_200).contains(times)), "{seen:?}");
 }
 
 #[test]
@@ -111,10 +97,7 @@ fn texts_read_back_and_bare_values_are_constant() {
     }
     assert_eq!("constant:20ms".parse::<Delay>().unwrap(), "20ms".parse().unwrap());
     assert_eq!(serde_json::from_str::<Count>("4").unwrap(), Count::constant(4));
-    assert_eq!(
-        serde_json::from_str::<Delay>("0").unwrap(),
-        "0ms".parse().unwrap()
-    );
+    assert_eq!(serde_json::from_str::<Delay>("0").unwrap(), "0ms".parse().unwrap());
 }
 
 #[test]

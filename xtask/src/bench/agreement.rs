@@ -50,12 +50,7 @@ fn measure(program: &Path, server: &Server, folder: &Path, concurrency: u32, req
     let status = Command::new(program)
         .args(["run", "--quiet", "--dataset", "synthetic", "--max-tokens", "64"])
         .args(["--endpoint", &format!("http://{}/v1", server.address)])
-        .args([
-            "--concurrency",
-            &concurrency.to_string(),
-            "--num-samples",
-            &requests.to_string(),
-        ])
+        .args(["--concurrency", &concurrency.to_string(), "--num-samples", &requests.to_string()])
         .args(["--output-dir", &folder.to_string_lossy()])
         .stdout(Stdio::null())
         .status()?;
@@ -65,10 +60,7 @@ fn measure(program: &Path, server: &Server, folder: &Path, concurrency: u32, req
 
 /// The lines of the one `requests.jsonl` below a folder.
 pub(super) fn requests_of(folder: &Path) -> Result<Vec<Value>> {
-    let run = std::fs::read_dir(folder)?
-        .next()
-        .context("no run folder")??
-        .path();
+    let run = std::fs::read_dir(folder)?.next().context("no run folder")??.path();
     let text = std::fs::read_to_string(run.join("requests.jsonl"))?;
     text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
@@ -91,9 +83,7 @@ fn compare(requests: &[Value], truth: &Value) -> Result<Errors> {
     let mut errors = Errors::default();
     for request in requests {
         let id = request["id"].as_str().context("a request without id")?;
-        let truth = truths
-            .get(id)
-            .with_context(|| format!("the server never saw {id}"))?;
+        let truth = truths.get(id).with_context(|| format!("the server never saw {id}"))?;
         let client = span(&request["sent_ns"], &request["first_token_ns"])?;
         let server = span(&truth["arrival_ns"], &truth["first_token_ns"])?;
         errors.ttft.push((client - server).abs());
@@ -106,18 +96,9 @@ fn compare(requests: &[Value], truth: &Value) -> Result<Errors> {
             .cloned()
             .collect();
         let written = times(&Value::Array(written), 0);
-        ensure!(
-            seen.len() == written.len(),
-            "{id}: {} chunks seen, {} written",
-            seen.len(),
-            written.len()
-        );
+        ensure!(seen.len() == written.len(), "{id}: {} chunks seen, {} written", seen.len(), written.len());
         let gap = |pair: &[f64]| pair[1] - pair[0];
-        errors.gaps.extend(
-            seen.windows(2)
-                .zip(written.windows(2))
-                .map(|(c, s)| (gap(c) - gap(s)).abs()),
-        );
+        errors.gaps.extend(seen.windows(2).zip(written.windows(2)).map(|(c, s)| (gap(c) - gap(s)).abs()));
         errors.tokens += truth["completion_tokens"].as_u64().unwrap_or(0);
         ensure!(
             request["completion_tokens"]["tokens"] == truth["completion_tokens"],

@@ -14,14 +14,7 @@ const ROUNDS: usize = 5;
 
 /// Prints CPU microseconds a token for one stream, ours and curl's.
 pub(super) fn run(program: &Path) -> Result<()> {
-    let timing = [
-        "--ttft",
-        "0ms",
-        "--inter-token",
-        "0ms",
-        "--max-model-len",
-        "100000",
-    ];
+    let timing = ["--ttft", "0ms", "--inter-token", "0ms", "--max-model-len", "100000"];
     let server = Server::start(program, &timing)?;
     let ours = per_token(|tokens| our_cpu(program, &server, tokens))?;
     say(&format!(
@@ -29,10 +22,7 @@ pub(super) fn run(program: &Path) -> Result<()> {
     ));
     if succeeds("curl", &["--version"]) {
         let theirs = per_token(|tokens| curl_cpu(&server, tokens))?;
-        say(&format!(
-            "client: curl {theirs:.2} µs a token for the same bytes, ratio {:.2}",
-            ours / theirs
-        ));
+        say(&format!("client: curl {theirs:.2} µs a token for the same bytes, ratio {:.2}", ours / theirs));
     }
     Ok(())
 }
@@ -72,9 +62,6 @@ fn cpu_seconds(command: &str) -> Result<f64> {
     let text = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "`{command}` failed: {text}");
     let line = text.lines().last().context("bash told no time")?;
-    let times: Vec<f64> = line
-        .split_whitespace()
-        .map(str::parse)
-        .collect::<Result<_, _>>()?;
+    let times: Vec<f64> = line.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
     Ok(times.iter().sum())
 }

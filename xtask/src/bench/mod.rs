@@ -16,11 +16,7 @@ use crate::{say, shell};
 /// # Errors
 /// The release build fails, or a benchmark cannot be run.
 pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
-    shell(
-        root,
-        "cargo",
-        &["build", "--release", "--quiet", "--package", "ai-energy-cli"],
-    )?;
+    shell(root, "cargo", &["build", "--release", "--quiet", "--package", "ai-energy-cli"])?;
     let program = program(root);
     match arguments.first().map(String::as_str) {
         None => {
@@ -63,8 +59,5 @@ impl Drop for Scratch {
 fn quantile(values: &mut [f64], q: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
-    values
-        .get((q * last as f64).round() as usize)
-        .copied()
-        .unwrap_or(f64::NAN)
+    values.get((q * last as f64).round() as usize).copied().unwrap_or(f64::NAN)
 }

@@ -26,11 +26,8 @@ impl Server {
         let mut first = String::new();
         let output = process.stderr.take().context("no standard error")?;
         BufReader::new(output).read_line(&mut first)?;
-        let address = first
-            .split("http://")
-            .nth(1)
-            .and_then(|rest| rest.split('/').next())
-            .map(str::to_owned);
+        let address =
+            first.split("http://").nth(1).and_then(|rest| rest.split('/').next()).map(str::to_owned);
         match address {
             Some(address) => Ok(Self { process, address }),
             None => {
@@ -44,11 +41,7 @@ impl Server {
     /// The body of `GET path` as JSON.
     pub(super) fn get(&self, path: &str) -> Result<Value> {
         let mut stream = TcpStream::connect(&self.address)?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-            self.address
-        )?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
         let mut response = Vec::new();
         stream.read_to_end(&mut response)?;
         let text = String::from_utf8(response)?;

@@ -7,20 +7,13 @@ use std::path::Path;
 pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
     let mut documents = super::files_under(root, &["docs"], "md")?;
     documents.extend(
-        ["README.md", "CHANGELOG.md"]
-            .iter()
-            .map(|name| root.join(name))
-            .filter(|path| path.exists()),
+        ["README.md", "CHANGELOG.md"].iter().map(|name| root.join(name)).filter(|path| path.exists()),
     );
     let packages = packages(root)?;
     let mut broken = Vec::new();
     for document in documents {
         let text = std::fs::read_to_string(&document)?;
-        let name = document
-            .strip_prefix(root)
-            .unwrap_or(&document)
-            .display()
-            .to_string();
+        let name = document.strip_prefix(root).unwrap_or(&document).display().to_string();
         for (number, line) in text.lines().enumerate() {
             for quoted in line.split('`').skip(1).step_by(2) {
                 if let Some(problem) = problem(root, &packages, quoted) {
@@ -34,9 +27,8 @@ pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
 
 /// What is wrong with a mention in backticks, if it is one of a crate or of a path in the tree.
 fn problem(root: &Path, packages: &[String], quoted: &str) -> Option<String> {
-    let is_path = ["crates/", "xtask/", "configs/", "docs/", "tests/"]
-        .iter()
-        .any(|start| quoted.starts_with(start));
+    let is_path =
+        ["crates/", "xtask/", "configs/", "docs/", "tests/"].iter().any(|start| quoted.starts_with(start));
     if is_path && !quoted.contains(['*', '{', '<', ' ']) && !root.join(quoted).exists() {
         return Some(format!("names `{quoted}`, which does not exist"));
     }

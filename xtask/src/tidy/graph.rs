@@ -8,15 +8,8 @@ const PREFIX: &str = "ai-energy-";
 
 /// Workspace dependencies that break the graph.
 pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(root.join("Cargo.toml"))
-        .no_deps()
-        .exec()?;
-    let names: Vec<String> = metadata
-        .packages
-        .iter()
-        .map(|package| package.name.to_string())
-        .collect();
+    let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec()?;
+    let names: Vec<String> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
     let mut broken = Vec::new();
     for package in &metadata.packages {
         for dependency in &package.dependencies {
@@ -32,10 +25,7 @@ pub(super) fn violations(root: &Path) -> Result<Vec<String>> {
             }
         }
         if package.description.as_deref().unwrap_or_default().len() < 20 {
-            broken.push(format!(
-                "{}: its manifest has no description worth the name",
-                package.name
-            ));
+            broken.push(format!("{}: its manifest has no description worth the name", package.name));
         }
     }
     Ok(broken)

@@ -43,11 +43,7 @@ pub fn source_violations(root: &Path) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     for path in files_under(root, &["crates", "xtask"], "rs")? {
         let text = std::fs::read_to_string(&path)?;
-        let name = path
-            .strip_prefix(root)
-            .unwrap_or(&path)
-            .to_string_lossy()
-            .replace('\\', "/");
+        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
         broken.extend(sources::violations(&name, &text));
     }
     Ok(broken)

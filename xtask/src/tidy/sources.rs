@@ -4,9 +4,8 @@
 pub(super) const MOST_LINES: usize = 400;
 
 /// Words of vendors and formats that core must not know.
-const FOREIGN_TO_CORE: [&str; 10] = [
-    "nvml", "nvidia", "rapl", "vllm", "llama", "openai", "csv", "parquet", "polars", "reqwest",
-];
+const FOREIGN_TO_CORE: [&str; 10] =
+    ["nvml", "nvidia", "rapl", "vllm", "llama", "openai", "csv", "parquet", "polars", "reqwest"];
 
 /// Macros that write to the terminal.
 const PRINTERS: [&str; 4] = ["println!(", "eprintln!(", "print!(", "eprint!("];

@@ -53,15 +53,10 @@ fn a_role_or_empty_chunk_is_no_token() {
     let stream = [role, null, &content("a"), STOP].map(str::to_owned);
     let pieces: Vec<&[u8]> = stream.iter().map(|piece| piece.as_bytes()).collect();
     let (generation, tally) = read_in(&pieces);
-    assert_eq!(
-        (generation.first_token, generation.first_content),
-        (Some(Stamp(3)), Some(Stamp(3)))
-    );
+    assert_eq!((generation.first_token, generation.first_content), (Some(Stamp(3)), Some(Stamp(3))));
     assert_eq!((generation.chunks.len(), tally), (1, 1));
     assert_eq!(
-        generation
-            .completion_tokens
-            .map(|count| (count.tokens, count.source)),
+        generation.completion_tokens.map(|count| (count.tokens, count.source)),
         Some((1, TokenCountSource::Chunks))
     );
 }
@@ -73,10 +68,7 @@ fn thinking_of_either_name_and_tools_are_first_tokens_but_not_first_content() {
         r#"{"reasoning_content":"hm"}"#,
         r#"{"reasoning":"hm","reasoning_content":"hm"}"#,
     ] {
-        let stream = format!(
-            "data: {{\"choices\":[{{\"delta\":{first}}}]}}\n\n{}{STOP}",
-            content("a")
-        );
+        let stream = format!("data: {{\"choices\":[{{\"delta\":{first}}}]}}\n\n{}{STOP}", content("a"));
         let (first, second) = stream.split_at(stream.find("\n\n").unwrap() + 2);
         let (generation, _) = read_in(&[first.as_bytes(), second.as_bytes()]);
         assert_eq!(
@@ -109,14 +101,9 @@ fn usage_in_every_chunk_counts_the_tokens_of_each() {
         )
     };
     // The second event is a token whose text is held back; the third shows both.
-    let stream = [
-        chunk("a", 1),
-        chunk("", 2),
-        chunk("bc", 4),
-        STOP.to_owned(),
-        "data: [DONE]\n\n".to_owned(),
-    ]
-    .concat();
+    let stream =
+        [chunk("a", 1), chunk("", 2), chunk("bc", 4), STOP.to_owned(), "data: [DONE]\n\n".to_owned()]
+            .concat();
     let (generation, tally) = read_in(&[stream.as_bytes()]);
     let tokens: Vec<Option<u32>> = generation.chunks.iter().map(|chunk| chunk.tokens).collect();
     assert_eq!((tokens, tally), (vec![Some(1), Some(3)], 4));
@@ -137,10 +124,7 @@ fn details_of_usage_and_energy_are_kept() {
         "data: [DONE]\n\n".to_owned(),
     ]
     .concat());
-    assert_eq!(
-        (generation.cached_prompt_tokens, generation.reasoning_tokens),
-        (Some(8), Some(2))
-    );
+    assert_eq!((generation.cached_prompt_tokens, generation.reasoning_tokens), (Some(8), Some(2)));
     assert_eq!(generation.server_energy.unwrap().energy_joules, Some(1.5));
     assert_eq!(generation.response_id.as_deref(), Some("x"));
 }
@@ -149,33 +133,17 @@ fn details_of_usage_and_energy_are_kept() {
 fn an_error_inside_a_stream_is_no_success_whatever_follows() {
     for (error, expected) in [
         (r#"{"error":{"message":"boom","code":500}}"#, ErrorClass::Server),
-        (
-            r#"{"error":{"message":"boom","code":"429"}}"#,
-            ErrorClass::RateLimited,
-        ),
-        (
-            r#"{"error":{"message":"boom","code":"content_filter"}}"#,
-            ErrorClass::Server,
-        ),
+        (r#"{"error":{"message":"boom","code":"429"}}"#, ErrorClass::RateLimited),
+        (r#"{"error":{"message":"boom","code":"content_filter"}}"#, ErrorClass::Server),
         (r#"{"error":"boom"}"#, ErrorClass::Server),
-        (
-            r#"{"object":"error","message":"boom","code":400}"#,
-            ErrorClass::BadRequest,
-        ),
+        (r#"{"object":"error","message":"boom","code":400}"#, ErrorClass::BadRequest),
     ] {
         let generation = read(&format!("{}data: {error}\n\ndata: [DONE]\n\n", content("a")));
         assert_eq!(class(&generation), Some(expected), "{error}");
-        assert!(
-            generation.error.as_ref().unwrap().message.ends_with("boom"),
-            "{generation:?}"
-        );
+        assert!(generation.error.as_ref().unwrap().message.ends_with("boom"), "{generation:?}");
         assert_eq!(generation.chunks.len(), 1, "what came before is kept");
     }
-    let aborted = format!(
-        "{}{}data: [DONE]\n\n",
-        content("a"),
-        STOP.replace("stop", "abort")
-    );
+    let aborted = format!("{}{}data: [DONE]\n\n", content("a"), STOP.replace("stop", "abort"));
     assert_eq!(class(&read(&aborted)), Some(ErrorClass::Server));
 }
 
@@ -207,11 +175,7 @@ fn invalid_utf8_is_a_protocol_error_with_an_excerpt() {
     ]);
     let error = generation.error.unwrap();
     assert_eq!(error.class, ErrorClass::Protocol);
-    assert!(
-        error.message.contains("UTF-8") && error.message.contains("choices"),
-        "{}",
-        error.message
-    );
+    assert!(error.message.contains("UTF-8") && error.message.contains("choices"), "{}", error.message);
 }
 
 #[test]
@@ -223,28 +187,17 @@ fn a_whole_answer_has_counts_and_text_but_no_moments() {
     account.whole(body.as_bytes(), &tally).unwrap();
     account.complete(false, None).unwrap();
     let generation = account.close(Stamp(5), false, None);
-    assert_eq!(
-        (generation.first_token, generation.chunks.len(), generation.text),
-        (None, 0, None)
-    );
-    assert_eq!(
-        (generation.completion_tokens.unwrap().tokens, tally.tokens()),
-        (2, 2)
-    );
+    assert_eq!((generation.first_token, generation.chunks.len(), generation.text), (None, 0, None));
+    assert_eq!((generation.completion_tokens.unwrap().tokens, tally.tokens()), (2, 2));
 }
 
 #[test]
 fn a_text_nobody_counted_is_kept_for_the_tokenizer_and_an_unwanted_one_is_not() {
     let tally = Tally::default();
     let mut account = Account::new(200);
-    account
-        .whole(br#"{"choices":[{"text":"abc","finish_reason":"stop"}]}"#, &tally)
-        .unwrap();
+    account.whole(br#"{"choices":[{"text":"abc","finish_reason":"stop"}]}"#, &tally).unwrap();
     let generation = account.close(Stamp(5), false, None);
-    assert_eq!(
-        (generation.text.as_deref(), generation.completion_tokens),
-        (Some("abc"), None)
-    );
+    assert_eq!((generation.text.as_deref(), generation.completion_tokens), (Some("abc"), None));
 }
 
 proptest! {

@@ -84,11 +84,7 @@ impl Server {
     }
 
     pub(crate) fn options(&self, server: ServerOptions) -> Options {
-        Options {
-            endpoint: self.endpoint(),
-            model: "m".to_owned(),
-            server,
-        }
+        Options { endpoint: self.endpoint(), model: "m".to_owned(), server }
     }
 
     pub(crate) fn backend(&self, server: ServerOptions) -> VllmBackend {
@@ -131,15 +127,8 @@ pub(crate) fn read_request(stream: &mut impl Read, connection: usize) -> Option<
     }
     let head = String::from_utf8(head).unwrap();
     let (line, rest) = head.split_once("\r\n").unwrap();
-    let mut seen = Seen {
-        line: line.to_owned(),
-        head: rest.to_owned(),
-        body: Value::Null,
-        connection,
-    };
-    let length: usize = seen
-        .header("content-length")
-        .map_or(0, |length| length.parse().unwrap());
+    let mut seen = Seen { line: line.to_owned(), head: rest.to_owned(), body: Value::Null, connection };
+    let length: usize = seen.header("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
     if length > 0 {
@@ -150,11 +139,8 @@ pub(crate) fn read_request(stream: &mut impl Read, connection: usize) -> Option<
 
 /// An answer with a length.
 pub(crate) fn answer(status: &str, kind: &str, body: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
 }
 
 /// The head of a chunked event stream.
@@ -191,26 +177,16 @@ pub(crate) fn request(id: &str) -> Request {
         chat_template_kwargs: Map::new(),
         target_output_tokens: None,
     };
-    Request {
-        id: id.to_owned(),
-        prompt: Arc::new(prompt),
-        params: Arc::new(GenerationParams::default()),
-    }
+    Request { id: id.to_owned(), prompt: Arc::new(prompt), params: Arc::new(GenerationParams::default()) }
 }
 
 pub(crate) async fn generate(backend: &VllmBackend) -> Generation {
-    backend
-        .generate(&request("r-1"), &Clock::start(), &Tally::default())
-        .await
+    backend.generate(&request("r-1"), &Clock::start(), &Tally::default()).await
 }
 
 /// Text kept, limits short enough for a broken test to end.
 pub(crate) fn keeping_text() -> ServerOptions {
-    ServerOptions {
-        keep_text: true,
-        total_timeout_seconds: 60.0,
-        ..ServerOptions::default()
-    }
+    ServerOptions { keep_text: true, total_timeout_seconds: 60.0, ..ServerOptions::default() }
 }
 
 pub(crate) fn transcripts() -> PathBuf {
@@ -245,14 +221,6 @@ pub(crate) async fn whole(name: &str) -> Generation {
 /// The options that a recording was made with.
 pub(crate) fn options_for(name: &str) -> ServerOptions {
     let stream = !name.contains("nonstream") && !name.contains("16_") && !name.contains("33_");
-    let api = if name.contains("completions") {
-        Api::Completions
-    } else {
-        Api::Chat
-    };
-    ServerOptions {
-        stream,
-        api,
-        ..keeping_text()
-    }
+    let api = if name.contains("completions") { Api::Completions } else { Api::Chat };
+    ServerOptions { stream, api, ..keeping_text() }
 }

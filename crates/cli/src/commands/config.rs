@@ -23,10 +23,8 @@ pub fn show(arguments: &ShowArgs) -> Result<Exit, CliError> {
     let text = match arguments.format {
         OutputFormat::Text => as_yaml(&tree, &origin_of),
         OutputFormat::Json => {
-            let origins: serde_json::Map<String, Value> = leaves("", &tree)
-                .into_iter()
-                .map(|(key, _)| (key.clone(), json!(origin_of(&key))))
-                .collect();
+            let origins: serde_json::Map<String, Value> =
+                leaves("", &tree).into_iter().map(|(key, _)| (key.clone(), json!(origin_of(&key)))).collect();
             format!("{:#}\n", json!({ "config": tree, "origins": origins }))
         }
     };
@@ -50,16 +48,9 @@ pub fn schema() -> Result<Exit, CliError> {
 pub fn list() -> Result<Exit, CliError> {
     let mut text = String::from("configs that ship (--config-name NAME)\n");
     for (path, content) in resolve::SHIPPED.iter().filter(|(path, _)| !path.contains('/')) {
-        let about = content
-            .lines()
-            .filter_map(|line| line.strip_prefix("# "))
-            .find(|line| !line.contains("$schema"));
-        let _ = writeln!(
-            text,
-            "  {:20}  {}",
-            path.trim_end_matches(".yaml"),
-            about.unwrap_or_default()
-        );
+        let about =
+            content.lines().filter_map(|line| line.strip_prefix("# ")).find(|line| !line.contains("$schema"));
+        let _ = writeln!(text, "  {:20}  {}", path.trim_end_matches(".yaml"), about.unwrap_or_default());
     }
     text.push_str("groups\n");
     for (path, _) in resolve::SHIPPED.iter().filter(|(path, _)| path.contains('/')) {
@@ -75,11 +66,7 @@ fn leaves(prefix: &str, value: &Value) -> Vec<(String, Value)> {
         Value::Object(object) if !object.is_empty() => object
             .iter()
             .flat_map(|(key, value)| {
-                let path = if prefix.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{prefix}.{key}")
-                };
+                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
                 leaves(&path, value)
             })
             .collect(),
@@ -91,12 +78,7 @@ fn leaves(prefix: &str, value: &Value) -> Vec<(String, Value)> {
 fn as_yaml(tree: &Value, origin_of: &dyn Fn(&str) -> String) -> String {
     let mut lines = Vec::new();
     yaml_lines(tree, "", 0, &mut lines);
-    let width = lines
-        .iter()
-        .map(|(line, _)| line.chars().count())
-        .max()
-        .unwrap_or(0)
-        .min(60);
+    let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
     let mut text = String::new();
     for (line, key) in lines {
         let _ = match key {
@@ -110,11 +92,7 @@ fn as_yaml(tree: &Value, origin_of: &dyn Fn(&str) -> String) -> String {
 fn yaml_lines(value: &Value, prefix: &str, depth: usize, lines: &mut Vec<(String, Option<String>)>) {
     let Value::Object(object) = value else { return };
     for (key, value) in object {
-        let path = if prefix.is_empty() {
-            key.clone()
-        } else {
-            format!("{prefix}.{key}")
-        };
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         let indent = "  ".repeat(depth);
         match value {
             Value::Object(inner) if !inner.is_empty() => {

@@ -12,16 +12,12 @@ use crate::registry::{self, Entry};
 /// # Errors
 /// Standard output cannot be written.
 pub fn list(arguments: &ListArgs) -> Result<Exit, CliError> {
-    let sections: Vec<_> = sections()
-        .into_iter()
-        .filter(|(kind, ..)| arguments.kind.is_none_or(|k| k == *kind))
-        .collect();
+    let sections: Vec<_> =
+        sections().into_iter().filter(|(kind, ..)| arguments.kind.is_none_or(|k| k == *kind)).collect();
     let text = match arguments.format {
-        OutputFormat::Text => sections
-            .iter()
-            .map(|(_, title, entries)| table(title, entries))
-            .collect::<Vec<_>>()
-            .join("\n"),
+        OutputFormat::Text => {
+            sections.iter().map(|(_, title, entries)| table(title, entries)).collect::<Vec<_>>().join("\n")
+        }
         OutputFormat::Json => {
             let object: Map<String, Value> = sections
                 .into_iter()
@@ -46,10 +42,8 @@ fn sections() -> [(ListKind, &'static str, Vec<Entry>); 5] {
 
 fn table(title: &str, entries: &[Entry]) -> String {
     let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
-    let rows: Vec<String> = entries
-        .iter()
-        .map(|entry| format!("  {:width$}  {}\n", entry.name, entry.description))
-        .collect();
+    let rows: Vec<String> =
+        entries.iter().map(|entry| format!("  {:width$}  {}\n", entry.name, entry.description)).collect();
     format!("{title}\n{}", rows.concat())
 }
 
@@ -59,13 +53,8 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let entries = [("a", "first"), ("long", "second")].map(|(name, description)| Entry {
-            name: name.to_owned(),
-            description: description.to_owned(),
-        });
-        assert_eq!(
-            table("things", &entries),
-            "things\n  a     first\n  long  second\n"
-        );
+        let entries = [("a", "first"), ("long", "second")]
+            .map(|(name, description)| Entry { name: name.to_owned(), description: description.to_owned() });
+        assert_eq!(table("things", &entries), "things\n  a     first\n  long  second\n");
     }
 }

@@ -9,10 +9,11 @@ use ai_energy_core::record::Ending;
 use ai_energy_core::runner::{self, Parts};
 use ai_energy_core::{
     Backend, Check, CheckOutcome, Clock, DatasetInfo, Fault, FaultKind, FormattedPrompt, GenerationParams,
-    LoadPlan, Observer, Place, Plan, Report, RunRecord, Stop, Summary, Written,
+    LoadPlan, Observer, Place, Plan, Report, RequestRecord, RunRecord, Stop, Summary, TokenCountSource,
+    Written,
 };
 use ai_energy_metrics::Roots;
-use ai_energy_reporters::{Journal, TerminalOptions};
+use ai_energy_reporters::{Journal, TerminalOptions, journal};
 use serde_json::{Map, Value};
 
 use crate::args::{Globals, OutputFormat, RunArgs};
@@ -37,7 +38,7 @@ pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
             () = stop.cancelled() => return Err(CliError::Stopped(received.exit().unwrap_or(Exit::Interrupted))),
         };
         let (place, moved) = target.open()?;
-        let journal = Arc::new(Journal::create(&place.run_dir)?);
+        let journal = open_journal(&place, &session.settings)?;
         let config = session.config.clone();
         let location = session.settings.metrics.options.summary();
         let kind = session.settings.metrics.kind.clone();
@@ -54,22 +55,20 @@ pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
     })
 }
 
+/// The journal; generated texts stay out of it unless they are to be kept.
+fn open_journal(place: &Place, settings: &Settings) -> Result<Arc<Journal>, Fault> {
+    let journal = Journal::create(&place.run_dir)?;
+    Ok(Arc::new(if settings.scenario.keep_text { journal } else { journal.without_text() }))
+}
+
 /// The runtime that the load runs on.
 ///
 /// # Errors
 /// The system gives no threads.
 pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Fault::new(
-                FaultKind::Internal,
-                "runtime",
-                format!("cannot be started: {error}"),
-            )
-            .into()
-        })
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Fault::new(FaultKind::Internal, "runtime", format!("cannot be started: {error}")).into()
+    })
 }
 
 /// Everything that is known and checked before the load begins.
@@ -103,11 +102,7 @@ impl Session {
         format: OutputFormat,
     ) -> Result<Self, CliError> {
         let is_default = |key: &str| *resolve::origin(&loaded, key) == Origin::Default;
-        let generation = loaded
-            .value
-            .scenario
-            .generation(is_default)
-            .map_err(CliError::Faults)?;
+        let generation = loaded.value.scenario.generation(is_default).map_err(CliError::Faults)?;
         ai_energy_metrics::check_options(&loaded.value.metrics.options)?;
         let mut warnings = loaded.notes.clone();
         let config = match redact::tree(&loaded.tree) {
@@ -132,9 +127,10 @@ impl Session {
         let backend = kind.opener.open(&settings).await?;
         let checks = backend.validate().await?;
         settings.backend.model = backend.info().model;
-        let formatter = assemble::formatter(&settings, &settings.backend.model)?;
+        let selected = assemble::formatter(&settings, &settings.backend.model)?;
+        warnings.extend(assemble::warnings(&settings, &selected, &*backend));
         let target = kind.opener.target(&settings);
-        let formatted = assemble::format_prompts(&settings, &*formatter, target, &prompts)?;
+        let formatted = assemble::format_prompts(&settings, &*selected.formatter, target, &prompts)?;
         let session = Self {
             settings,
             config,
@@ -184,7 +180,8 @@ impl Session {
             keep_text: self.settings.scenario.keep_text,
         };
         let progress = Progress::start(globals, Arc::clone(&tally), clock);
-        let mut observers: Vec<Arc<dyn Observer>> = vec![journal];
+        let guard = Arc::new(DiskGuard { journal: Arc::clone(&journal), stop: stop.clone() });
+        let mut observers: Vec<Arc<dyn Observer>> = vec![journal, guard];
         observers.extend(progress.observer());
         let parts = Parts {
             backend: self.backend,
@@ -203,6 +200,20 @@ impl Session {
         let record = runner::run(plan, parts).await;
         progress.finish();
         record
+    }
+}
+
+/// Ends the load when the journal cannot be written: what is measured after that would be lost.
+struct DiskGuard {
+    journal: Arc<Journal>,
+    stop: Stop,
+}
+
+impl Observer for DiskGuard {
+    fn request_ended(&self, _record: &RequestRecord) {
+        if self.journal.failed() {
+            self.stop.cancel();
+        }
     }
 }
 
@@ -226,10 +237,7 @@ fn write_reports(
 ) -> (Vec<Written>, Vec<Fault>) {
     let (mut written, mut faults) = (Vec::new(), Vec::new());
     let wanted = |name: &str| name != "emissions" || metrics_kind == "codecarbon";
-    for entry in ai_energy_reporters::all()
-        .iter()
-        .filter(|entry| wanted(entry.name))
-    {
+    for entry in ai_energy_reporters::all().iter().filter(|entry| wanted(entry.name)) {
         match (entry.make)().write(report, place) {
             Ok(files) => written.extend(files),
             Err(fault) => faults.push(fault),
@@ -238,6 +246,13 @@ fn write_reports(
     match journal.finish() {
         Ok(files) => written.extend(files),
         Err(fault) => faults.push(fault),
+    }
+    // The journal wrote each request as it ended; tokenizers counted after that.
+    let counted_later = report.record.requests.iter().any(|request| {
+        matches!(&request.generation.completion_tokens, Some(count) if count.source == TokenCountSource::Tokenizer)
+    });
+    if counted_later && let Err(fault) = journal::replace_requests(&place.run_dir, &report.record.requests) {
+        faults.push(fault);
     }
     (written, faults)
 }
@@ -250,10 +265,7 @@ fn print_report(
 ) -> Result<(), CliError> {
     use std::io::IsTerminal;
     if format == OutputFormat::Json {
-        return print_out(&format!(
-            "{:#}\n",
-            ai_energy_reporters::json::report_value(report)
-        ));
+        return print_out(&format!("{:#}\n", ai_energy_reporters::json::report_value(report)));
     }
     if globals.quiet {
         return Ok(());

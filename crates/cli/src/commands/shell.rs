@@ -35,10 +35,7 @@ pub fn man(arguments: &ManArgs) -> Result<Exit, CliError> {
     // Fills in what subcommands inherit.
     root.build();
     write_page(folder, "ai-energy-benchmark", root.clone())?;
-    for command in root
-        .get_subcommands()
-        .filter(|command| command.get_name() != "help")
-    {
+    for command in root.get_subcommands().filter(|command| command.get_name() != "help") {
         let name = format!("ai-energy-benchmark-{}", command.get_name());
         // clap wants names that live as long as the program; a handful of them may.
         let renamed = command.clone().name(&*name.clone().leak());

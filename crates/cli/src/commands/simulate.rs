@@ -19,7 +19,9 @@ pub fn simulate(arguments: &SimulateArgs, globals: &Globals) -> Result<Exit, Cli
         let simulator = Simulator::bind(options)?;
         let address = simulator.local_addr();
         if !globals.quiet {
-            note(&format!("simulating model `{model}` at http://{address}/v1 (truth at /truth, counters at /metrics)"));
+            note(&format!(
+                "simulating model `{model}` at http://{address}/v1 (truth at /truth, counters at /metrics)"
+            ));
             note(&format!("try: ai-energy-benchmark run --endpoint http://{address}/v1"));
         }
         let stop = Stop::new();

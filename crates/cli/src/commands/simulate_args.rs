@@ -81,11 +81,7 @@ pub struct SimulateArgs {
 impl SimulateArgs {
     /// The simulator's options with what the flags set.
     pub fn options(&self) -> Options {
-        let mut options = Options {
-            port: self.port,
-            any_model: self.any_model,
-            ..Options::default()
-        };
+        let mut options = Options { port: self.port, any_model: self.any_model, ..Options::default() };
         set(&mut options.host, &self.host);
         set(&mut options.model, &self.model);
         set(&mut options.ttft, &self.ttft);

@@ -20,11 +20,7 @@ pub fn validate(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError
         let session = Session::prepare(loaded, globals, arguments.format).await?;
         session.backend.close().await;
         let found = assemble::sources(&session.settings, &Roots::default());
-        let channels: Vec<_> = found
-            .sources
-            .iter()
-            .flat_map(|source| source.channels().to_vec())
-            .collect();
+        let channels: Vec<_> = found.sources.iter().flat_map(|source| source.channels().to_vec()).collect();
         if arguments.format == OutputFormat::Json {
             let answer = json!({
                 "ok": true,

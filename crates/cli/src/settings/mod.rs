@@ -65,10 +65,7 @@ pub struct LoadSettings {
 impl Default for LoadSettings {
     fn default() -> Self {
         let plan = ai_energy_core::LoadPlan::default();
-        Self {
-            concurrency: plan.concurrency,
-            max_consecutive_failures: plan.max_consecutive_failures,
-        }
+        Self { concurrency: plan.concurrency, max_consecutive_failures: plan.max_consecutive_failures }
     }
 }
 

@@ -32,10 +32,8 @@ pub struct ScenarioSettings {
 impl Default for ScenarioSettings {
     fn default() -> Self {
         let generation = GenerationParams::default();
-        let limits = [
-            ("max_new_tokens", generation.max_new_tokens),
-            ("min_new_tokens", generation.min_new_tokens),
-        ];
+        let limits =
+            [("max_new_tokens", generation.max_new_tokens), ("min_new_tokens", generation.min_new_tokens)];
         Self {
             dataset: ai_energy_datasets::Options::default(),
             truncation: true,
@@ -74,20 +72,13 @@ impl ScenarioSettings {
     /// # Errors
     /// Every key whose value has the wrong type or range.
     pub fn generation(&self, is_default: impl Fn(&str) -> bool) -> Result<GenerationParams, Vec<Fault>> {
-        let mut reader = Reader {
-            left: self.generate_kwargs.clone(),
-            faults: Vec::new(),
-        };
+        let mut reader = Reader { left: self.generate_kwargs.clone(), faults: Vec::new() };
         let defaults = GenerationParams::default();
         let mut params = GenerationParams {
             max_new_tokens: reader.take("max_new_tokens", "a number of tokens, 1 or more"),
             min_new_tokens: reader.take("min_new_tokens", "a number of tokens, 0 or more"),
-            temperature: reader
-                .take("temperature", "a number, 0 or more")
-                .or(defaults.temperature),
-            top_p: reader
-                .take("top_p", "a number above 0, 1 at most")
-                .or(defaults.top_p),
+            temperature: reader.take("temperature", "a number, 0 or more").or(defaults.temperature),
+            top_p: reader.take("top_p", "a number above 0, 1 at most").or(defaults.top_p),
             top_k: reader.take("top_k", "an integer; -1 for all").or(defaults.top_k),
             do_sample: reader.take("do_sample", "true or false"),
             seed: reader.take("seed", "an integer"),
@@ -110,11 +101,7 @@ impl ScenarioSettings {
         }
         reader.check_ranges(&params);
         params.extra = reader.left;
-        if reader.faults.is_empty() {
-            Ok(params)
-        } else {
-            Err(reader.faults)
-        }
+        if reader.faults.is_empty() { Ok(params) } else { Err(reader.faults) }
     }
 }
 
@@ -144,9 +131,7 @@ impl Reader {
                 self.left.shift_remove("stop");
                 vec![one]
             }
-            _ => self
-                .take("stop", "a string or a list of strings")
-                .unwrap_or_default(),
+            _ => self.take("stop", "a string or a list of strings").unwrap_or_default(),
         }
     }
 
@@ -158,29 +143,17 @@ impl Reader {
                 "set 1 or more",
             );
         }
-        if params
-            .temperature
-            .is_some_and(|value| value < 0.0 || !value.is_finite())
-        {
-            self.fault(
-                "temperature",
-                "it is below 0".to_owned(),
-                "set 0 for greedy, or a number above",
-            );
+        if params.temperature.is_some_and(|value| value < 0.0 || !value.is_finite()) {
+            self.fault("temperature", "it is below 0".to_owned(), "set 0 for greedy, or a number above");
         }
         if params.top_p.is_some_and(|value| !(value > 0.0 && value <= 1.0)) {
-            self.fault(
-                "top_p",
-                "it is not above 0 and 1 at most".to_owned(),
-                "set 1 to switch it off",
-            );
+            self.fault("top_p", "it is not above 0 and 1 at most".to_owned(), "set 1 to switch it off");
         }
     }
 
     fn fault(&mut self, key: &str, cause: String, remedy: &str) {
         let object = format!("scenario.generate_kwargs.{key}");
-        self.faults
-            .push(Fault::new(FaultKind::Usage, object, cause).remedy(remedy));
+        self.faults.push(Fault::new(FaultKind::Usage, object, cause).remedy(remedy));
     }
 }
 
@@ -190,13 +163,8 @@ mod tests {
     use serde_json::json;
 
     fn with(kwargs: Value) -> ScenarioSettings {
-        let Value::Object(generate_kwargs) = kwargs else {
-            panic!("not a map")
-        };
-        ScenarioSettings {
-            generate_kwargs,
-            ..ScenarioSettings::default()
-        }
+        let Value::Object(generate_kwargs) = kwargs else { panic!("not a map") };
+        ScenarioSettings { generate_kwargs, ..ScenarioSettings::default() }
     }
 
     #[test]
@@ -219,21 +187,14 @@ mod tests {
             .generation(|_| true)
             .unwrap();
         assert_eq!((params.top_k, params.stop), (Some(-1), vec!["END".to_owned()]));
-        assert_eq!(
-            params.extra,
-            *json!({"repetition_penalty": 1.1}).as_object().unwrap()
-        );
+        assert_eq!(params.extra, *json!({"repetition_penalty": 1.1}).as_object().unwrap());
     }
 
     #[test]
     fn several_wrong_values_are_reported_together() {
-        let faults = with(json!({"max_new_tokens": "ten", "top_p": 1.5, "stop": 3}))
-            .generation(|_| true)
-            .unwrap_err();
-        let objects: Vec<_> = faults
-            .iter()
-            .map(|fault| fault.object.rsplit('.').next().unwrap())
-            .collect();
+        let faults =
+            with(json!({"max_new_tokens": "ten", "top_p": 1.5, "stop": 3})).generation(|_| true).unwrap_err();
+        let objects: Vec<_> = faults.iter().map(|fault| fault.object.rsplit('.').next().unwrap()).collect();
         assert_eq!(objects, ["max_new_tokens", "stop", "top_p"]);
     }
 }

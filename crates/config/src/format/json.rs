@@ -20,12 +20,7 @@ pub(super) fn parse(text: &str, at: At<'_>) -> Result<Node, ConfigError> {
         let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
         return Err(syntax(at, error.line().max(1), &message));
     }
-    let mut scan = Scan {
-        text,
-        offset: 0,
-        lines: Lines::of(text),
-        at,
-    };
+    let mut scan = Scan { text, offset: 0, lines: Lines::of(text), at };
     let line = scan.line();
     scan.value(line)
 }
@@ -63,10 +58,7 @@ impl<'t> Scan<'t> {
             }
             self.offset += 1;
         } else {
-            while bytes
-                .get(self.offset)
-                .is_some_and(|b| !b.is_ascii_whitespace() && !b",]}".contains(b))
-            {
+            while bytes.get(self.offset).is_some_and(|b| !b.is_ascii_whitespace() && !b",]}".contains(b)) {
                 self.offset += 1;
             }
         }

@@ -70,11 +70,8 @@ pub(crate) fn read(path: &Path) -> Result<String, ConfigError> {
         return Err(fault("is a folder".to_owned()).hint("name a file in it"));
     }
     if about.len() > LARGEST_BYTES {
-        return Err(fault(format!(
-            "has {} bytes, more than a configuration can need",
-            about.len()
-        ))
-        .hint("check that the path is the one you mean"));
+        return Err(fault(format!("has {} bytes, more than a configuration can need", about.len()))
+            .hint("check that the path is the one you mean"));
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|e| {
@@ -96,18 +93,12 @@ pub(crate) fn parse(path: &Path, text: &str, at: At<'_>) -> Result<Document, Con
         Data::Map(_) => (root, false),
         Data::Null => (Node::map(at(1)), true),
         _ => {
-            return Err(
-                ConfigError::new(format!("expected a map of keys, found {}", root.found()))
-                    .at(&root.origin)
-                    .hint("a configuration starts with `key: value` lines"),
-            );
+            return Err(ConfigError::new(format!("expected a map of keys, found {}", root.found()))
+                .at(&root.origin)
+                .hint("a configuration starts with `key: value` lines"));
         }
     };
-    Ok(Document {
-        root,
-        package: package_line(text),
-        empty,
-    })
+    Ok(Document { root, package: package_line(text), empty })
 }
 
 /// What a `# @package NAME` line among the leading comments says.
@@ -138,13 +129,7 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn of(text: &str) -> Self {
-        Self(
-            text.bytes()
-                .enumerate()
-                .filter(|(_, b)| *b == b'\n')
-                .map(|(i, _)| i)
-                .collect(),
-        )
+        Self(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i).collect())
     }
 
     /// The line, from 1, that a byte offset is on.

@@ -20,23 +20,17 @@ const MOST_VALUES: usize = 50_000;
 
 /// Parses one document; an empty one is null.
 pub(super) fn parse(text: &str, at: At<'_>) -> Result<Node, ConfigError> {
-    let mut reader = Reader {
-        parser: Parser::new_from_str(text),
-        at,
-        anchors: HashMap::new(),
-        values: 0,
-        depth: 0,
-    };
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), at, anchors: HashMap::new(), values: 0, depth: 0 };
     let mut root = None;
     loop {
         let (event, span) = reader.next()?;
         match event {
             Event::StreamEnd => return Ok(root.unwrap_or_else(|| Node::new(Data::Null, at(1)))),
             Event::DocumentStart(_) if root.is_some() => {
-                return Err(reader.fail(
-                    span,
-                    "a second document starts here; one file holds one configuration",
-                ));
+                return Err(
+                    reader.fail(span, "a second document starts here; one file holds one configuration")
+                );
             }
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
             event => root = Some(reader.node(event, span, span.start.line())?),
@@ -105,15 +99,9 @@ impl<'t> Reader<'t> {
             Event::Alias(id) => return self.alias(id, span, line),
             _ => return Err(self.fail(span, "syntax error: expected a value")),
         };
-        let node = Node {
-            data,
-            origin: (self.at)(line),
-            raw,
-            loose: false,
-        };
+        let node = Node { data, origin: (self.at)(line), raw, loose: false };
         if anchor > 0 {
-            self.anchors
-                .insert(anchor, (node.clone(), 1 + self.values - before));
+            self.anchors.insert(anchor, (node.clone(), 1 + self.values - before));
         }
         Ok(node)
     }
@@ -137,10 +125,7 @@ impl<'t> Reader<'t> {
             return Err(self.fail(span, "an alias stands inside the value it stands for"));
         };
         self.count(size, span)?;
-        Ok(Node {
-            origin: (self.at)(line),
-            ..node
-        })
+        Ok(Node { origin: (self.at)(line), ..node })
     }
 
     fn scalar(
@@ -153,11 +138,7 @@ impl<'t> Reader<'t> {
         let word = || Ok((Data::Text(text.to_owned()), None));
         let typed = || Ok((scalar::plain(text), Some(text.to_owned())));
         let Some(tag) = tag else {
-            return if style == ScalarStyle::Plain {
-                typed()
-            } else {
-                word()
-            };
+            return if style == ScalarStyle::Plain { typed() } else { word() };
         };
         match tag.suffix.as_str() {
             "int" | "float" | "bool" | "null" if tag.is_yaml_core_schema() => typed(),
@@ -168,17 +149,8 @@ impl<'t> Reader<'t> {
     }
 
     fn unknown_tag(&self, tag: &Tag, span: Span) -> ConfigError {
-        let name = format!(
-            "{}{}",
-            if tag.is_yaml_core_schema() {
-                "!!"
-            } else {
-                &tag.handle
-            },
-            tag.suffix
-        );
-        self.fail(span, &format!("the tag `{name}` is not understood"))
-            .hint("write a plain value")
+        let name = format!("{}{}", if tag.is_yaml_core_schema() { "!!" } else { &tag.handle }, tag.suffix);
+        self.fail(span, &format!("the tag `{name}` is not understood")).hint("write a plain value")
     }
 
     /// A list or a map of another kind than YAML's own is another program's object.

@@ -17,9 +17,7 @@ use crate::shape::shape;
 impl Loader<'_> {
     pub(super) fn changes(&self, errors: &mut Vec<ConfigError>) -> Vec<Override> {
         let parsed = self.overrides.iter().map(|text| Override::parse(text));
-        parsed
-            .filter_map(|change| change.map_err(|error| errors.push(error)).ok())
-            .collect()
+        parsed.filter_map(|change| change.map_err(|error| errors.push(error)).ok()).collect()
     }
 
     /// The choice that an argument such as `backend=pytorch` makes: its key is a section and its value a word.
@@ -31,20 +29,13 @@ impl Loader<'_> {
         let Place::Known(wanted) = self.schema.at(&[section]) else {
             return None;
         };
-        let value = change
-            .value
-            .as_ref()
-            .filter(|_| change.action != Action::Delete)?;
+        let value = change.value.as_ref().filter(|_| change.action != Action::Delete)?;
         let name = match (&value.data, &value.raw) {
             (Data::Null, _) => None,
             (_, Some(word)) | (Data::Text(word), None) => Some(word.clone()),
             _ => return None,
         };
-        let choice = Choice {
-            name,
-            origin: change.origin(),
-            used: false,
-        };
+        let choice = Choice { name, origin: change.origin(), used: false };
         self.schema.is_section(wanted).then(|| (key.clone(), choice))
     }
 
@@ -63,17 +54,11 @@ impl Loader<'_> {
         let mut typed = Node::map(Origin::Default);
         for change in changes {
             if change.path.first().is_some_and(|top| self.ignored.contains(top)) {
-                notes.push(format!(
-                    "`{}` is ignored: it configures another tool",
-                    change.text
-                ));
+                notes.push(format!("`{}` is ignored: it configures another tool", change.text));
             } else if let Some((group, choice)) = self.choice(change) {
                 self.choose_type(store, &group, &choice, &mut typed);
             } else {
-                let mut below = Below {
-                    defaults: &mut defaults,
-                    set: &mut set,
-                };
+                let mut below = Below { defaults: &mut defaults, set: &mut set };
                 if let Err(error) = apply(change, &self.schema, &mut below, &mut typed, notes) {
                     errors.push(error);
                 }
@@ -81,8 +66,7 @@ impl Loader<'_> {
         }
         set.push(typed);
         set.push(self.flag_layer());
-        set.iter_mut()
-            .for_each(|layer| shape(&self.schema, layer, errors));
+        set.iter_mut().for_each(|layer| shape(&self.schema, layer, errors));
         set.insert(0, defaults);
         set
     }

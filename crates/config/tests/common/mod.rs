@@ -162,10 +162,7 @@ pub(crate) struct Reporter {
 
 impl Default for Reporter {
     fn default() -> Self {
-        Self {
-            r#type: "csv".into(),
-            output_file: "./results/benchmark_results.csv".into(),
-        }
+        Self { r#type: "csv".into(), output_file: "./results/benchmark_results.csv".into() }
     }
 }
 
@@ -243,9 +240,7 @@ pub(crate) fn yaml_errors(text: &str) -> String {
 
 /// Loads with arguments only.
 pub(crate) fn arguments(arguments: &[&str]) -> Outcome {
-    loader()
-        .overrides(arguments.iter().map(|a| (*a).to_owned()).collect())
-        .load()
+    loader().overrides(arguments.iter().map(|a| (*a).to_owned()).collect()).load()
 }
 
 /// The folder of configs that ship.

@@ -78,20 +78,11 @@ pub(super) async fn closed_loop(plan: &Plan, offered: Offered) -> Outcome {
     if state.offered.stop.is_cancelled() && cut_short {
         state.ending = Ending::Interrupted;
     }
-    let end = requests
-        .iter()
-        .map(|record| record.generation.end)
-        .max()
-        .unwrap_or(start);
+    let end = requests.iter().map(|record| record.generation.end).max().unwrap_or(start);
     for observer in state.offered.observers.iter() {
         observer.load_ended(end);
     }
-    Outcome {
-        requests,
-        start,
-        end,
-        ending: state.ending,
-    }
+    Outcome { requests, start, end, ending: state.ending }
 }
 
 impl ClosedLoop<'_> {
@@ -126,12 +117,7 @@ impl ClosedLoop<'_> {
                 generation = backend.generate(&request, &clock, &tally) => generation,
                 () = abort.cancelled() => cancelled(clock.now()),
             };
-            RequestRecord {
-                id: request.id,
-                prompt_index: request.prompt.index,
-                scheduled,
-                generation,
-            }
+            RequestRecord { id: request.id, prompt_index: request.prompt.index, scheduled, generation }
         });
     }
 
@@ -157,9 +143,7 @@ impl ClosedLoop<'_> {
         }
         let limit = self.plan.load.max_consecutive_failures;
         if limit > 0 && self.failures_in_a_row >= limit && self.ending == Ending::Complete {
-            self.ending = Ending::TooManyFailures {
-                in_a_row: self.failures_in_a_row,
-            };
+            self.ending = Ending::TooManyFailures { in_a_row: self.failures_in_a_row };
             self.abort.cancel();
         }
     }

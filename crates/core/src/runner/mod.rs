@@ -50,17 +50,8 @@ pub struct Parts {
 
 /// Runs `plan` with `parts` and returns everything observed. Does not fail: what goes wrong stands in the record.
 pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
-    let Parts {
-        sources,
-        observers,
-        clock,
-        ..
-    } = parts;
-    let SourceDiscovery {
-        sources,
-        unavailable,
-        warnings: source_warnings,
-    } = sources;
+    let Parts { sources, observers, clock, .. } = parts;
+    let SourceDiscovery { sources, unavailable, warnings: source_warnings } = sources;
     let observers: Arc<[Arc<dyn Observer>]> = observers.into();
     let sampler = Sampler::start(sources, clock, plan.sampling_interval_ms, Arc::clone(&observers)).await;
 
@@ -88,11 +79,7 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
         backend,
         dataset: parts.dataset,
         checks: parts.checks,
-        phases: vec![Phase {
-            kind: PhaseKind::Load,
-            start: outcome.start,
-            end: outcome.end,
-        }],
+        phases: vec![Phase { kind: PhaseKind::Load, start: outcome.start, end: outcome.end }],
         requests,
         channels: sampled.channels,
         readings: sampled.readings,
@@ -120,10 +107,7 @@ async fn count_missing_tokens(
             && let Some(text) = &generation.text
             && let Some(tokens) = backend.count_tokens(text).await
         {
-            generation.completion_tokens = Some(TokenCount {
-                tokens,
-                source: TokenCountSource::Tokenizer,
-            });
+            generation.completion_tokens = Some(TokenCount { tokens, source: TokenCountSource::Tokenizer });
         }
         if !keep_text {
             generation.text = None;

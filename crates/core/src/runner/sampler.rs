@@ -97,20 +97,9 @@ impl Loop {
         for source in sources {
             let first_channel = channels.len();
             channels.extend_from_slice(source.channels());
-            slots.push(Slot {
-                source,
-                first_channel,
-                fault: None,
-            });
+            slots.push(Slot { source, first_channel, fault: None });
         }
-        Self {
-            slots,
-            channels,
-            clock,
-            observers,
-            readings: Vec::new(),
-            rounds: Vec::new(),
-        }
+        Self { slots, channels, clock, observers, readings: Vec::new(), rounds: Vec::new() }
     }
 
     fn run(&mut self, interval: Duration, stopped: &Receiver<()>) {
@@ -142,23 +131,13 @@ impl Loop {
     }
 
     fn into_sampled(mut self) -> Sampled {
-        let gpu_states = self
-            .slots
-            .iter_mut()
-            .flat_map(|slot| slot.source.gpu_states())
-            .collect();
+        let gpu_states = self.slots.iter_mut().flat_map(|slot| slot.source.gpu_states()).collect();
         let faults = self
             .slots
             .iter_mut()
             .filter_map(|slot| {
-                let name = self
-                    .channels
-                    .get(slot.first_channel)
-                    .map(|channel| channel.name.clone());
-                slot.fault.take().map(|fault| SamplerFault {
-                    channel: name.unwrap_or_default(),
-                    ..fault
-                })
+                let name = self.channels.get(slot.first_channel).map(|channel| channel.name.clone());
+                slot.fault.take().map(|fault| SamplerFault { channel: name.unwrap_or_default(), ..fault })
             })
             .collect();
         let stats = SamplerStats {
@@ -167,12 +146,7 @@ impl Loop {
             longest_gap_seconds: 0.0,
             faults,
         };
-        Sampled {
-            channels: self.channels,
-            readings: self.readings,
-            gpu_states,
-            stats,
-        }
+        Sampled { channels: self.channels, readings: self.readings, gpu_states, stats }
     }
 }
 
@@ -184,11 +158,7 @@ impl Slot {
         let first_channel = self.first_channel;
         let result = self.source.read(&mut |position, value| {
             let channel = u16::try_from(first_channel + position).unwrap_or(u16::MAX);
-            readings.push(EnergyReading {
-                channel,
-                at: clock.now(),
-                value,
-            });
+            readings.push(EnergyReading { channel, at: clock.now(), value });
         });
         if let Err(fault) = result {
             self.note(fault);

@@ -12,33 +12,11 @@ fn parse(text: &str) -> Distribution {
 fn the_written_forms_are_read() {
     assert_eq!(parse("512"), Distribution::Constant(512));
     assert_eq!(parse(" constant: 512 "), Distribution::Constant(512));
-    for range in [
-        "uniform:100..300",
-        "100..300",
-        "100-300",
-        "uniform:100-300",
-        "uniform: 100 ..= 300",
-    ] {
-        assert_eq!(
-            parse(range),
-            Distribution::Uniform { low: 100, high: 300 },
-            "{range}"
-        );
+    for range in ["uniform:100..300", "100..300", "100-300", "uniform:100-300", "uniform: 100 ..= 300"] {
+        assert_eq!(parse(range), Distribution::Uniform { low: 100, high: 300 }, "{range}");
     }
-    assert_eq!(
-        parse("normal:512, 64"),
-        Distribution::Normal {
-            mean: 512.0,
-            sd: 64.0
-        }
-    );
-    assert_eq!(
-        parse("lognormal:300,0.8"),
-        Distribution::LogNormal {
-            median: 300.0,
-            sigma: 0.8
-        }
-    );
+    assert_eq!(parse("normal:512, 64"), Distribution::Normal { mean: 512.0, sd: 64.0 });
+    assert_eq!(parse("lognormal:300,0.8"), Distribution::LogNormal { median: 300.0, sigma: 0.8 });
 }
 
 #[test]
@@ -64,14 +42,8 @@ fn nonsense_is_refused_with_its_cause() {
 
 #[test]
 fn numbers_and_strings_deserialize() {
-    assert_eq!(
-        serde_json::from_str::<Distribution>("64").unwrap(),
-        Distribution::Constant(64)
-    );
-    assert_eq!(
-        serde_json::from_str::<Distribution>("\"normal:9,2\"").unwrap(),
-        parse("normal:9,2")
-    );
+    assert_eq!(serde_json::from_str::<Distribution>("64").unwrap(), Distribution::Constant(64));
+    assert_eq!(serde_json::from_str::<Distribution>("\"normal:9,2\"").unwrap(), parse("normal:9,2"));
     assert!(serde_json::from_str::<Distribution>("-1").is_err());
     assert!(serde_json::from_str::<Distribution>("true").is_err());
 }
@@ -88,9 +60,7 @@ fn a_uniform_draw_reaches_both_ends() {
 #[test]
 fn a_lognormal_draw_has_the_stated_median() {
     let mut draw = Draw::new(1, 0);
-    let mut drawn: Vec<u32> = (0..4001)
-        .map(|_| parse("lognormal:300,0.8").draw(&mut draw))
-        .collect();
+    let mut drawn: Vec<u32> = (0..4001).map(|_| parse("lognormal:300,0.8").draw(&mut draw)).collect();
     drawn.sort_unstable();
     assert!((270..330).contains(&drawn[2000]), "{}", drawn[2000]);
     assert!(drawn[3900] > 900, "no long tail: {}", drawn[3900]);
@@ -99,10 +69,8 @@ fn a_lognormal_draw_has_the_stated_median() {
 fn any_distribution() -> impl Strategy<Value = Distribution> {
     prop_oneof![
         (1..=MAX_TOKENS).prop_map(Distribution::Constant),
-        (1..=MAX_TOKENS, 1..=MAX_TOKENS).prop_map(|(a, b)| Distribution::Uniform {
-            low: a.min(b),
-            high: a.max(b)
-        }),
+        (1..=MAX_TOKENS, 1..=MAX_TOKENS)
+            .prop_map(|(a, b)| Distribution::Uniform { low: a.min(b), high: a.max(b) }),
         (1.0..1e7, 0.0..1e7).prop_map(|(mean, sd)| Distribution::Normal { mean, sd }),
         (1.0..1e7, 0.0..10.0).prop_map(|(median, sigma)| Distribution::LogNormal { median, sigma }),
     ]

@@ -24,10 +24,7 @@ impl Cache {
     /// The place of dataset `id` in the cache folder.
     pub(crate) fn new(cache: &Path, id: &str) -> Self {
         let folder = format!("datasets--{}", id.replace('/', "--"));
-        Self {
-            locks: cache.join(".locks").join(&folder),
-            root: cache.join(folder),
-        }
+        Self { locks: cache.join(".locks").join(&folder), root: cache.join(folder) }
     }
 
     /// The commit that a revision stood for when it was last asked for. A full commit stands for itself.
@@ -44,10 +41,7 @@ impl Cache {
     pub(crate) fn keep(&self, revision: &str, info: &RepoInfo) -> Result<(), HubError> {
         if !is_plain(&info.sha) {
             let cause = "the hub's answer has no usable commit".to_owned();
-            return Err(HubError::Corrupt {
-                file: "dataset description".to_owned(),
-                cause,
-            });
+            return Err(HubError::Corrupt { file: "dataset description".to_owned(), cause });
         }
         if let (false, Some(path)) = (is_commit(revision), inside(revision)) {
             let path = self.root.join("refs").join(path);
@@ -61,20 +55,14 @@ impl Cache {
 
     /// What is known of a commit: what the hub said, else the files that are here.
     pub(crate) fn info(&self, commit: &str) -> Option<RepoInfo> {
-        let kept = fs::read(self.info_path(commit))
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok());
+        let kept = fs::read(self.info_path(commit)).ok().and_then(|text| serde_json::from_slice(&text).ok());
         kept.or_else(|| {
             let snapshot = self.root.join("snapshots").join(commit);
             let mut files = Vec::new();
             collect(&snapshot, &snapshot, &mut files);
             files.sort();
             let siblings: Vec<Sibling> = files.into_iter().map(|rfilename| Sibling { rfilename }).collect();
-            (!siblings.is_empty()).then(|| RepoInfo {
-                sha: commit.to_owned(),
-                siblings,
-                card: None,
-            })
+            (!siblings.is_empty()).then(|| RepoInfo { sha: commit.to_owned(), siblings, card: None })
         })
     }
 
@@ -98,12 +86,8 @@ impl Cache {
         let fail = |error: &io::Error| failed(&path, error);
         fs::create_dir_all(&self.locks).map_err(|error| fail(&error))?;
         let mut options = OpenOptions::new();
-        let file = options
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|error| fail(&error))?;
+        let file =
+            options.create(true).write(true).truncate(false).open(&path).map_err(|error| fail(&error))?;
         let mut told = false;
         loop {
             match file.try_lock() {
@@ -126,10 +110,8 @@ impl Cache {
 
     /// Makes the contents with this tag appear as a file of a commit.
     pub(crate) fn link(&self, etag: &str, commit: &str, file: &str) -> Result<PathBuf, HubError> {
-        let outside = || HubError::Corrupt {
-            file: file.to_owned(),
-            cause: "its path leaves the dataset".to_owned(),
-        };
+        let outside =
+            || HubError::Corrupt { file: file.to_owned(), cause: "its path leaves the dataset".to_owned() };
         let pointer = self.snapshot(commit, file).ok_or_else(outside)?;
         if pointer.exists() {
             return Ok(pointer);
@@ -180,10 +162,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
 
 /// The fault of a cache path.
 pub(crate) fn failed(path: &Path, error: &io::Error) -> HubError {
-    HubError::Cache {
-        path: path.display().to_string(),
-        cause: error.to_string(),
-    }
+    HubError::Cache { path: path.display().to_string(), cause: error.to_string() }
 }
 
 /// A relative path that stays inside its folder.
@@ -196,9 +175,7 @@ fn inside(path: &str) -> Option<PathBuf> {
 pub(crate) fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 200
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// Whether a revision is a full commit.
@@ -212,10 +189,8 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {
         if path.is_dir() {
             collect(root, &path, files);
         } else if let Ok(relative) = path.strip_prefix(root) {
-            let parts: Vec<String> = relative
-                .iter()
-                .map(|part| part.to_string_lossy().into_owned())
-                .collect();
+            let parts: Vec<String> =
+                relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
             files.push(parts.join("/"));
         }
     }

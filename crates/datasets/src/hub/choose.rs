@@ -60,18 +60,10 @@ pub(crate) fn choose(info: &RepoInfo, asked: &Asked<'_>) -> Result<Choice, Fault
         (config, splits)
     } else {
         let names: Vec<&str> = declared.iter().map(|config| config.name.as_str()).collect();
-        let default = declared
-            .iter()
-            .find(|config| config.default)
-            .map(|config| config.name.as_str());
+        let default = declared.iter().find(|config| config.default).map(|config| config.name.as_str());
         let name = pick_config(&names, default, asked)?;
         let config = declared.iter().find(|config| config.name == name);
-        (
-            name.to_owned(),
-            config
-                .map(|config| declared_splits(config, &data))
-                .unwrap_or_default(),
-        )
+        (name.to_owned(), config.map(|config| declared_splits(config, &data)).unwrap_or_default())
     };
     let files = pick_split(&splits, &config, asked)?;
     one_format(files, config, asked)
@@ -80,13 +72,7 @@ pub(crate) fn choose(info: &RepoInfo, asked: &Asked<'_>) -> Result<Choice, Fault
 /// Whether a file may hold rows: a known extension, and not one of the files about the data.
 fn is_data(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let about = [
-        "dataset_info.json",
-        "dataset_infos.json",
-        "dataset_dict.json",
-        "state.json",
-        "config.json",
-    ];
+    let about = ["dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"];
     let hidden = path.split('/').any(|part| part.starts_with(['.', '_']));
     let text_about = ["readme.txt", "license.txt", "requirements.txt", "citation.txt"];
     Format::of(Path::new(path)).is_some()
@@ -113,11 +99,10 @@ fn pick_config<'a>(names: &[&'a str], default: Option<&'a str>, asked: &Asked<'_
         (Some(name), _) => Ok(name),
         (None, [name]) => Ok(*name),
         (None, []) => Err(no_data(asked)),
-        (None, _) => Err(usage(
-            asked.subject,
-            format!("has {} configurations: {}", names.len(), listed.join(", ")),
-        )
-        .remedy("choose one with config")),
+        (None, _) => {
+            Err(usage(asked.subject, format!("has {} configurations: {}", names.len(), listed.join(", ")))
+                .remedy("choose one with config"))
+        }
     }
 }
 
@@ -128,11 +113,8 @@ fn no_data(asked: &Asked<'_>) -> Fault {
 
 fn pick_split(splits: &Splits, config: &str, asked: &Asked<'_>) -> Result<Vec<String>, Fault> {
     let exact = splits.iter().find(|(name, _)| name == asked.split);
-    let alias = || {
-        splits
-            .iter()
-            .find(|(name, _)| keyword(name).is_some() && keyword(name) == keyword(asked.split))
-    };
+    let alias =
+        || splits.iter().find(|(name, _)| keyword(name).is_some() && keyword(name) == keyword(asked.split));
     if let Some((name, files)) = exact.or_else(alias) {
         if files.is_empty() {
             let cause = format!("configuration `{config}` declares a split `{name}` without a readable file");
@@ -144,16 +126,11 @@ fn pick_split(splits: &Splits, config: &str, asked: &Asked<'_>) -> Result<Vec<St
         return Err(no_data(asked));
     }
     let listed: Vec<String> = splits.iter().map(|(name, _)| format!("`{name}`")).collect();
-    let cause = format!(
-        "configuration `{config}` has no split `{}`; it has {}",
-        asked.split,
-        listed.join(", ")
-    );
+    let cause =
+        format!("configuration `{config}` has no split `{}`; it has {}", asked.split, listed.join(", "));
     let near = nearest(asked.split, splits.iter().map(|(name, _)| name.as_str()));
-    let remedy = near.map_or_else(
-        || "set split to one of them".to_owned(),
-        |near| format!("did you mean `{near}`?"),
-    );
+    let remedy =
+        near.map_or_else(|| "set split to one of them".to_owned(), |near| format!("did you mean `{near}`?"));
     Err(usage(asked.subject, cause).remedy(remedy))
 }
 
@@ -161,23 +138,13 @@ fn pick_split(splits: &Splits, config: &str, asked: &Asked<'_>) -> Result<Vec<St
 fn one_format(files: Vec<String>, config: String, asked: &Asked<'_>) -> Result<Choice, Fault> {
     let format = files.iter().filter_map(|path| Format::of(Path::new(path))).min();
     let format = format.ok_or_else(|| no_data(asked))?;
-    let files = files
-        .into_iter()
-        .filter(|path| Format::of(Path::new(path)) == Some(format))
-        .collect();
-    Ok(Choice {
-        config,
-        files,
-        format,
-    })
+    let files = files.into_iter().filter(|path| Format::of(Path::new(path)) == Some(format)).collect();
+    Ok(Choice { config, files, format })
 }
 
 /// The splits of a declared configuration, each pattern's files in order of their names.
 fn declared_splits(config: &CardConfig, data: &[&str]) -> Splits {
-    let folder = config
-        .data_dir
-        .as_deref()
-        .map(|dir| dir.trim_start_matches("./").trim_matches('/'));
+    let folder = config.data_dir.as_deref().map(|dir| dir.trim_start_matches("./").trim_matches('/'));
     let inside: Vec<&str> = match folder.filter(|dir| !dir.is_empty() && *dir != ".") {
         Some(dir) => data
             .iter()
@@ -190,9 +157,7 @@ fn declared_splits(config: &CardConfig, data: &[&str]) -> Splits {
         return splits_by_name(&inside);
     }
     let matching = |pattern: &String| {
-        let full = folder
-            .filter(|dir| !dir.is_empty() && *dir != ".")
-            .map(|dir| format!("{dir}/{pattern}"));
+        let full = folder.filter(|dir| !dir.is_empty() && *dir != ".").map(|dir| format!("{dir}/{pattern}"));
         let mut files: Vec<String> = inside
             .iter()
             .filter(|path| glob::matches(full.as_deref().unwrap_or(pattern), path))
@@ -221,15 +186,11 @@ fn configs_by_name(data: &[&str]) -> BTreeMap<String, Splits> {
     let mut files: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for path in data {
         let folder = path.split_once('/').map(|(folder, _)| folder);
-        let config = folder
-            .filter(|folder| *folder != "data" && keyword(folder).is_none())
-            .unwrap_or("default");
+        let config =
+            folder.filter(|folder| *folder != "data" && keyword(folder).is_none()).unwrap_or("default");
         files.entry(config.to_owned()).or_default().push(path);
     }
-    files
-        .into_iter()
-        .map(|(config, files)| (config, splits_by_name(&files)))
-        .collect()
+    files.into_iter().map(|(config, files)| (config, splits_by_name(&files))).collect()
 }
 
 fn splits_by_name(files: &[&str]) -> Splits {

@@ -23,10 +23,7 @@ pub struct Retry {
 impl Default for Retry {
     /// Five attempts, the first wait half a second.
     fn default() -> Self {
-        Self {
-            attempts: 5,
-            first_wait: Duration::from_millis(500),
-        }
+        Self { attempts: 5, first_wait: Duration::from_millis(500) }
     }
 }
 
@@ -67,35 +64,21 @@ impl HubEnv {
 
     /// As `lookup` says; an empty value counts as unset.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Self {
-        let get = |name: &str| {
-            lookup(name)
-                .map(|value| value.trim().to_owned())
-                .filter(|value| !value.is_empty())
-        };
-        let user = get("HOME")
-            .map(PathBuf::from)
-            .or_else(std::env::home_dir)
-            .unwrap_or_default();
+        let get =
+            |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let user = get("HOME").map(PathBuf::from).or_else(std::env::home_dir).unwrap_or_default();
         let path = |name: &str| {
             let value = get(name)?;
-            Some(
-                value
-                    .strip_prefix("~/")
-                    .map_or_else(|| PathBuf::from(&value), |rest| user.join(rest)),
-            )
+            Some(value.strip_prefix("~/").map_or_else(|| PathBuf::from(&value), |rest| user.join(rest)))
         };
         let home = path("HF_HOME").unwrap_or_else(|| {
-            path("XDG_CACHE_HOME")
-                .unwrap_or_else(|| user.join(".cache"))
-                .join("huggingface")
+            path("XDG_CACHE_HOME").unwrap_or_else(|| user.join(".cache")).join("huggingface")
         });
         let token_file = path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
-        let token = get("HF_TOKEN")
-            .or_else(|| get("HUGGING_FACE_HUB_TOKEN"))
-            .or_else(|| {
-                let text = std::fs::read_to_string(token_file).ok()?;
-                Some(text.trim().to_owned()).filter(|token| !token.is_empty())
-            });
+        let token = get("HF_TOKEN").or_else(|| get("HUGGING_FACE_HUB_TOKEN")).or_else(|| {
+            let text = std::fs::read_to_string(token_file).ok()?;
+            Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+        });
         let on = |name: &str| {
             get(name)
                 .is_some_and(|value| matches!(value.to_lowercase().as_str(), "1" | "true" | "yes" | "on"))
@@ -119,10 +102,8 @@ mod tests {
     use std::collections::HashMap;
 
     fn env(pairs: &[(&str, &str)]) -> HubEnv {
-        let map: HashMap<String, String> = pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let map: HashMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         HubEnv::from_lookup(&|name| map.get(name).cloned())
     }
 
@@ -136,23 +117,12 @@ mod tests {
 
     #[test]
     fn each_variable_counts_and_the_nearer_one_wins() {
-        let base = [
-            ("HOME", "/nobody"),
-            ("HF_HOME", "/hf"),
-            ("XDG_CACHE_HOME", "/xdg"),
-        ];
+        let base = [("HOME", "/nobody"), ("HF_HOME", "/hf"), ("XDG_CACHE_HOME", "/xdg")];
         assert_eq!(env(&base).cache, PathBuf::from("/hf/hub"));
-        assert_eq!(
-            env(&base[..1]).cache,
-            PathBuf::from("/nobody/.cache/huggingface/hub")
-        );
+        assert_eq!(env(&base[..1]).cache, PathBuf::from("/nobody/.cache/huggingface/hub"));
         let near = [
             base.as_slice(),
-            &[
-                ("HF_HUB_CACHE", "~/c"),
-                ("HF_ENDPOINT", "http://h:1/"),
-                ("HF_HUB_OFFLINE", "True"),
-            ],
+            &[("HF_HUB_CACHE", "~/c"), ("HF_ENDPOINT", "http://h:1/"), ("HF_HUB_OFFLINE", "True")],
         ]
         .concat();
         let env = env(&near);

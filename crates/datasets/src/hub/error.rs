@@ -75,37 +75,24 @@ impl HubError {
                 "check the network and HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what is cached, and the dataset \
                      `builtin` needs no network",
             ),
-            Self::Status {
-                url,
-                status,
-                code,
-                message,
-            } => {
+            Self::Status { url, status, code, message } => {
                 let said = message.map(|text| format!(" ({text})")).unwrap_or_default();
                 let refused = refusal(status, code.as_deref(), id, revision, endpoint, has_token);
                 let (cause, remedy) = refused.unwrap_or_else(|| {
-                    (
-                        format!("the hub answered {status} for {url}"),
-                        "try again later".to_owned(),
-                    )
+                    (format!("the hub answered {status} for {url}"), "try again later".to_owned())
                 });
-                let kind = if status >= 500 || status == 429 {
-                    FaultKind::Internal
-                } else {
-                    FaultKind::Usage
-                };
+                let kind =
+                    if status >= 500 || status == 429 { FaultKind::Internal } else { FaultKind::Usage };
                 Fault::new(kind, subject, format!("{cause}{said}")).remedy(remedy)
             }
             Self::Corrupt { file, cause } => {
                 Fault::new(FaultKind::Internal, subject, format!("{file}: {cause}"))
                     .remedy("try again; if it stays, the file on the hub or a proxy on the way is broken")
             }
-            Self::Cache { path, cause } => Fault::new(
-                FaultKind::Output,
-                subject,
-                format!("cannot use the cache at {path}: {cause}"),
-            )
-            .remedy("free space or permissions there, or set HF_HOME to another folder"),
+            Self::Cache { path, cause } => {
+                Fault::new(FaultKind::Output, subject, format!("cannot use the cache at {path}: {cause}"))
+                    .remedy("free space or permissions there, or set HF_HOME to another folder")
+            }
             Self::Offline { what } => {
                 Fault::new(FaultKind::Usage, subject, format!("{what} is not in the cache"))
                     .remedy("load it once without HF_HUB_OFFLINE, or set HF_HOME to the cache that has it")
@@ -130,22 +117,19 @@ fn refusal(
         "set HF_TOKEN to a token of an account that has access"
     };
     let known = match (status, code) {
-        (_, Some("GatedRepo")) => (
-            "is gated".to_owned(),
-            format!("accept its terms at {page}, and {set_token}"),
-        ),
+        (_, Some("GatedRepo")) => {
+            ("is gated".to_owned(), format!("accept its terms at {page}, and {set_token}"))
+        }
         (_, Some("RevisionNotFound")) => (
             format!("has no revision `{revision}`"),
             format!("choose a branch, tag or commit listed at {page}"),
         ),
-        (_, Some("EntryNotFound")) => (
-            "lists a file that the hub does not have".to_owned(),
-            format!("look at {page}/tree/{revision}"),
-        ),
-        (401, _) => (
-            "is not there, or not public".to_owned(),
-            format!("check the name; if it is right, {set_token}"),
-        ),
+        (_, Some("EntryNotFound")) => {
+            ("lists a file that the hub does not have".to_owned(), format!("look at {page}/tree/{revision}"))
+        }
+        (401, _) => {
+            ("is not there, or not public".to_owned(), format!("check the name; if it is right, {set_token}"))
+        }
         (403, _) => (
             "may not be read with this account".to_owned(),
             format!("ask for access at {page}, and {set_token}"),
@@ -158,10 +142,7 @@ fn refusal(
 
 /// What else the name could have meant.
 fn advice(id: &str) -> String {
-    let near = nearest(
-        id,
-        KINDS.iter().map(|kind| kind.name).filter(|name| *name != "hub"),
-    );
+    let near = nearest(id, KINDS.iter().map(|kind| kind.name).filter(|name| *name != "hub"));
     match near {
         Some(kind) => format!("did you mean `{kind}`?"),
         None if id.contains('/') => {

@@ -48,10 +48,7 @@ pub(crate) async fn fetch(
     wanted: Wanted<'_>,
     progress: &dyn LoadProgress,
 ) -> Result<PathBuf, HubError> {
-    if let Some(path) = cache
-        .snapshot(wanted.commit, wanted.file)
-        .filter(|path| path.exists())
-    {
+    if let Some(path) = cache.snapshot(wanted.commit, wanted.file).filter(|path| path.exists()) {
         return Ok(path);
     }
     let mut parts = vec!["datasets"];
@@ -59,25 +56,15 @@ pub(crate) async fn fetch(
     parts.extend(["resolve", wanted.commit]);
     parts.extend(wanted.file.split('/'));
     let url = http.url(&parts);
-    let announced = announcement(
-        &http.ask(Method::HEAD, &url, 0, Follow::SameHost).await?,
-        wanted.file,
-    )?;
+    let announced = announcement(&http.ask(Method::HEAD, &url, 0, Follow::SameHost).await?, wanted.file)?;
     let blob = cache.blob(&announced.etag);
     if !is_whole(&blob, &announced) {
         let _lock = cache.lock(&announced.etag).await?;
         // Whoever held the lock may have brought it.
         if !is_whole(&blob, &announced) {
-            Download {
-                http,
-                url: &url,
-                file: wanted.file,
-                blob: &blob,
-                announced: &announced,
-                progress,
-            }
-            .run()
-            .await?;
+            Download { http, url: &url, file: wanted.file, blob: &blob, announced: &announced, progress }
+                .run()
+                .await?;
         }
     }
     cache.link(&announced.etag, wanted.commit, wanted.file)
@@ -94,29 +81,16 @@ fn announcement(answer: &Answer, file: &str) -> Result<Announced, HubError> {
     let linked = text(headers, "x-linked-etag");
     let Some(tag) = linked.or_else(|| text(headers, "etag")) else {
         let cause = "the hub announces no checksum (ETag) for it".to_owned();
-        return Err(HubError::Corrupt {
-            file: file.to_owned(),
-            cause,
-        });
+        return Err(HubError::Corrupt { file: file.to_owned(), cause });
     };
     let tag = tag.trim_start_matches("W/").trim_matches('"').to_owned();
     let direct = !answer.response.status().is_redirection();
     let length = || text(headers, "content-length").filter(|_| direct);
-    let size = text(headers, "x-linked-size")
-        .or_else(length)
-        .and_then(|size| size.parse().ok());
+    let size = text(headers, "x-linked-size").or_else(length).and_then(|size| size.parse().ok());
     let is_sha256 = tag.len() == 64 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
     // A tag of another server's making may hold anything; as a file name it is hashed.
-    let etag = if is_plain(&tag) {
-        tag.clone()
-    } else {
-        hex(&Sha256::digest(tag.as_bytes()))
-    };
-    Ok(Announced {
-        etag,
-        sha256: is_sha256.then(|| tag.to_lowercase()),
-        size,
-    })
+    let etag = if is_plain(&tag) { tag.clone() } else { hex(&Sha256::digest(tag.as_bytes())) };
+    Ok(Announced { etag, sha256: is_sha256.then(|| tag.to_lowercase()), size })
 }
 
 /// A download under way.
@@ -160,12 +134,7 @@ impl Download<'_> {
             if failures >= self.http.attempts() || !may_pass(&error) {
                 return Err(error);
             }
-            tracing::debug!(
-                ?error,
-                file = self.file,
-                have = length(&part),
-                "download broke off; going on"
-            );
+            tracing::debug!(?error, file = self.file, have = length(&part), "download broke off; going on");
             self.http.wait(failures, asked).await;
         }
     }
@@ -190,38 +159,19 @@ impl Download<'_> {
         };
         if start != 0 && start != have {
             let cause = format!("asked for the bytes from {have} on, the server sent those from {start} on");
-            return Err((
-                HubError::Corrupt {
-                    file: self.file.to_owned(),
-                    cause,
-                },
-                None,
-            ));
+            return Err((HubError::Corrupt { file: self.file.to_owned(), cause }, None));
         }
-        self.receive(answer, part, start)
-            .await
-            .map_err(|error| (error, None))
+        self.receive(answer, part, start).await.map_err(|error| (error, None))
     }
 
     /// Writes what comes behind the first `start` bytes.
     async fn receive(&self, answer: Answer, part: &Path, start: u64) -> Result<(), HubError> {
         let fail = |error: io::Error| failed(part, &error);
         let mut options = tokio::fs::OpenOptions::new();
-        let mut file = options
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(part)
-            .await
-            .map_err(fail)?;
+        let mut file = options.create(true).write(true).truncate(false).open(part).await.map_err(fail)?;
         file.set_len(start).await.map_err(fail)?;
-        tokio::io::AsyncSeekExt::seek(&mut file, io::SeekFrom::End(0))
-            .await
-            .map_err(fail)?;
-        let total = self
-            .announced
-            .size
-            .or_else(|| answer.response.content_length().map(|rest| start + rest));
+        tokio::io::AsyncSeekExt::seek(&mut file, io::SeekFrom::End(0)).await.map_err(fail)?;
+        let total = self.announced.size.or_else(|| answer.response.content_length().map(|rest| start + rest));
         let mut done = start;
         self.progress.bytes(self.file, done, total);
         let mut chunks = answer.response.bytes_stream();
@@ -248,10 +198,7 @@ impl Download<'_> {
 
     /// Compares what came with what was announced.
     async fn check(&self, part: &Path) -> Result<(), HubError> {
-        let corrupt = |cause| HubError::Corrupt {
-            file: self.file.to_owned(),
-            cause,
-        };
+        let corrupt = |cause| HubError::Corrupt { file: self.file.to_owned(), cause };
         let have = length(part);
         if let Some(size) = self.announced.size.filter(|size| *size != have) {
             return Err(corrupt(format!("{have} bytes came where {size} were announced")));
@@ -261,16 +208,11 @@ impl Download<'_> {
         };
         let path = part.to_owned();
         let digest = tokio::task::spawn_blocking(move || sha256_of(&path)).await;
-        let found = digest
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(|error| failed(part, &error))?;
+        let found = digest.map_err(io::Error::other).flatten().map_err(|error| failed(part, &error))?;
         if found == expected {
             return Ok(());
         }
-        Err(corrupt(format!(
-            "its SHA-256 is {found} where {expected} was announced"
-        )))
+        Err(corrupt(format!("its SHA-256 is {found} where {expected} was announced")))
     }
 }
 

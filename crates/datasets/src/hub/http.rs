@@ -52,10 +52,7 @@ impl Http {
     /// # Errors
     /// The endpoint is no web address.
     pub(crate) fn new(env: &HubEnv) -> Result<Self, HubError> {
-        let unusable = |cause: String| HubError::Unreachable {
-            url: env.endpoint.clone(),
-            cause,
-        };
+        let unusable = |cause: String| HubError::Unreachable { url: env.endpoint.clone(), cause };
         let endpoint = Url::parse(&env.endpoint).map_err(|error| unusable(error.to_string()))?;
         let mut builder = Client::builder()
             .redirect(redirect::Policy::none())
@@ -70,12 +67,7 @@ impl Http {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| unusable(chain(&error)))?;
-        Ok(Self {
-            client,
-            endpoint,
-            token: env.token.clone(),
-            retry: env.retry,
-        })
+        Ok(Self { client, endpoint, token: env.token.clone(), retry: env.retry })
     }
 
     /// The address of a path on the hub, each part of it escaped.
@@ -118,19 +110,13 @@ impl Http {
         from: u64,
         follow: Follow,
     ) -> Result<Answer, (HubError, Option<Duration>)> {
-        let answer = self
-            .follow(method, url, from, follow)
-            .await
-            .map_err(|error| (error, None))?;
+        let answer = self.follow(method, url, from, follow).await.map_err(|error| (error, None))?;
         refuse(answer)
     }
 
     /// Waits before attempt `attempt + 1`.
     pub(crate) async fn wait(&self, attempt: u32, asked: Option<Duration>) {
-        let doubled = self
-            .retry
-            .first_wait
-            .saturating_mul(1 << attempt.saturating_sub(1).min(10));
+        let doubled = self.retry.first_wait.saturating_mul(1 << attempt.saturating_sub(1).min(10));
         tokio::time::sleep(asked.unwrap_or(doubled).min(LONGEST_WAIT)).await;
     }
 
@@ -157,17 +143,12 @@ impl Http {
             }
             url = next;
         }
-        Err(HubError::Unreachable {
-            url: url.to_string(),
-            cause: "redirects without end".to_owned(),
-        })
+        Err(HubError::Unreachable { url: url.to_string(), cause: "redirects without end".to_owned() })
     }
 
     async fn send(&self, method: &Method, url: &Url, from: u64) -> Result<Response, HubError> {
-        let mut request = self
-            .client
-            .request(method.clone(), url.clone())
-            .header(ACCEPT_ENCODING, "identity");
+        let mut request =
+            self.client.request(method.clone(), url.clone()).header(ACCEPT_ENCODING, "identity");
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
@@ -201,19 +182,10 @@ fn refuse(answer: Answer) -> Result<Answer, (HubError, Option<Duration>)> {
     let headers = answer.response.headers();
     let code = text(headers, "x-error-code");
     let message = text(headers, "x-error-message");
-    let wait = text(headers, RETRY_AFTER.as_str())
-        .and_then(|seconds| seconds.parse().ok())
-        .map(Duration::from_secs);
+    let wait =
+        text(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
     // A private address may carry a signature in its query; only the path is for the reader.
-    Err((
-        HubError::Status {
-            url: shown(&answer.url),
-            status: status.as_u16(),
-            code,
-            message,
-        },
-        wait,
-    ))
+    Err((HubError::Status { url: shown(&answer.url), status: status.as_u16(), code, message }, wait))
 }
 
 /// Whether asking again may help.
@@ -234,10 +206,7 @@ pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// The fault of a request that got no answer.
 pub(crate) fn unreachable(url: &Url, error: &reqwest::Error) -> HubError {
-    HubError::Unreachable {
-        url: shown(url),
-        cause: chain(error),
-    }
+    HubError::Unreachable { url: shown(url), cause: chain(error) }
 }
 
 /// The address without its query, which may hold a signature.
@@ -256,9 +225,5 @@ fn chain(error: &reqwest::Error) -> String {
         next = cause.source();
     }
     causes.dedup();
-    if causes.is_empty() {
-        error.to_string()
-    } else {
-        causes.join(": ")
-    }
+    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
 }

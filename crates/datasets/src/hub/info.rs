@@ -39,19 +39,13 @@ pub(crate) struct CardConfig {
 impl RepoInfo {
     /// Paths of all files.
     pub(crate) fn files(&self) -> Vec<&str> {
-        self.siblings
-            .iter()
-            .map(|sibling| sibling.rfilename.as_str())
-            .collect()
+        self.siblings.iter().map(|sibling| sibling.rfilename.as_str()).collect()
     }
 
     /// What the card declares under `configs`.
     pub(crate) fn configs(&self) -> Vec<CardConfig> {
         let declared = self.card.as_ref().and_then(|card| card.get("configs"));
-        let list = declared
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let list = declared.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         list.iter().map(read_config).collect()
     }
 }
@@ -62,10 +56,9 @@ fn read_config(config: &Value) -> CardConfig {
         Some(Value::Array(entries)) if entries.iter().any(Value::is_object) => {
             entries.iter().filter_map(read_split).collect()
         }
-        Some(Value::Object(splits)) => splits
-            .iter()
-            .map(|(split, paths)| (split.clone(), strings(Some(paths))))
-            .collect(),
+        Some(Value::Object(splits)) => {
+            splits.iter().map(|(split, paths)| (split.clone(), strings(Some(paths)))).collect()
+        }
         patterns => match strings(patterns) {
             none if none.is_empty() => Vec::new(),
             patterns => vec![("train".to_owned(), patterns)],

@@ -51,11 +51,7 @@ struct Source {
 impl HubDataset {
     /// The dataset that the options name. Asks nothing yet.
     pub(crate) fn new(options: &Options, env: HubEnv) -> Self {
-        Self {
-            id: options.dataset_name.trim().to_owned(),
-            options: options.clone(),
-            env,
-        }
+        Self { id: options.dataset_name.trim().to_owned(), options: options.clone(), env }
     }
 
     fn subject(&self) -> String {
@@ -63,12 +59,7 @@ impl HubDataset {
     }
 
     fn fault(&self, error: HubError) -> Fault {
-        error.into_fault(
-            &self.id,
-            &self.options.revision,
-            &self.env.endpoint,
-            self.env.token.is_some(),
-        )
+        error.into_fault(&self.id, &self.options.revision, &self.env.endpoint, self.env.token.is_some())
     }
 
     /// What the hub, or the cache, says of a revision.
@@ -86,9 +77,7 @@ impl HubDataset {
                     return Err(error);
                 };
                 let subject = self.subject();
-                source.warnings.push(format!(
-                    "{subject}: the hub does not answer; the cached copy is used"
-                ));
+                source.warnings.push(format!("{subject}: the hub does not answer; the cached copy is used"));
                 source.http = None;
                 Ok(info)
             }
@@ -102,11 +91,7 @@ impl HubDataset {
         parts.extend(["revision", revision]);
         let answer = http.ask(Method::GET, &http.url(&parts), 0, Follow::All).await?;
         let url = answer.url.clone();
-        let body = answer
-            .response
-            .bytes()
-            .await
-            .map_err(|error| http::unreachable(&url, &error))?;
+        let body = answer.response.bytes().await.map_err(|error| http::unreachable(&url, &error))?;
         serde_json::from_slice(&body).map_err(|error| HubError::Corrupt {
             file: url.to_string(),
             cause: format!("is no description of a dataset: {error}"),
@@ -115,28 +100,22 @@ impl HubDataset {
 
     fn described_before(&self, cache: &Cache, revision: &str) -> Result<RepoInfo, HubError> {
         let known = cache.commit(revision).and_then(|commit| cache.info(&commit));
-        known.ok_or_else(|| HubError::Offline {
-            what: format!("its revision `{revision}`"),
-        })
+        known.ok_or_else(|| HubError::Offline { what: format!("its revision `{revision}`") })
     }
 
     /// The commit and the files to read, with the revision that names them in a record. A default branch without
     /// data is replaced by the hub's conversion where there is one.
     async fn resolve(&self, source: &mut Source) -> Result<(RepoInfo, Choice, String), Fault> {
         let revision = self.options.revision.as_str();
-        let mut info = self
-            .describe(source, revision)
-            .await
-            .map_err(|error| self.fault(error))?;
+        let mut info = self.describe(source, revision).await.map_err(|error| self.fault(error))?;
         let mut name = info.sha.clone();
         if !choose::has_data(&info) && revision == DEFAULT_REVISION {
             match self.describe(source, CONVERTED).await {
                 Ok(converted) => {
                     name = format!("{CONVERTED}@{}", converted.sha);
-                    source.warnings.push(format!(
-                        "{}: read from the hub's conversion to parquet",
-                        self.subject()
-                    ));
+                    source
+                        .warnings
+                        .push(format!("{}: read from the hub's conversion to parquet", self.subject()));
                     info = converted;
                 }
                 Err(error) if error.is_absent() || matches!(error, HubError::Offline { .. }) => {}
@@ -144,11 +123,8 @@ impl HubDataset {
             }
         }
         let subject = self.subject();
-        let asked = Asked {
-            subject: &subject,
-            config: self.options.config.as_deref(),
-            split: &self.options.split,
-        };
+        let asked =
+            Asked { subject: &subject, config: self.options.config.as_deref(), split: &self.options.split };
         let choice = choose::choose(&info, &asked)?;
         Ok((info, choice, name))
     }
@@ -162,53 +138,29 @@ impl HubDataset {
         progress: &dyn LoadProgress,
     ) -> Result<PathBuf, HubError> {
         if let Some(http) = &source.http {
-            return fetch::fetch(
-                http,
-                &source.cache,
-                Wanted {
-                    id: &self.id,
-                    commit,
-                    file,
-                },
-                progress,
-            )
-            .await;
+            return fetch::fetch(http, &source.cache, Wanted { id: &self.id, commit, file }, progress).await;
         }
         let cached = source.cache.snapshot(commit, file).filter(|path| path.exists());
-        cached.ok_or_else(|| HubError::Offline {
-            what: format!("its file {file}"),
-        })
+        cached.ok_or_else(|| HubError::Offline { what: format!("its file {file}") })
     }
 }
 
 #[async_trait]
 impl Dataset for HubDataset {
     async fn load(&self, limit: usize, progress: &dyn LoadProgress) -> Result<LoadedPrompts, Fault> {
-        let http = if self.env.offline {
-            None
-        } else {
-            Some(Http::new(&self.env).map_err(|e| self.fault(e))?)
-        };
-        let mut source = Source {
-            http,
-            cache: Cache::new(&self.env.cache, &self.id),
-            warnings: Vec::new(),
-        };
+        let http =
+            if self.env.offline { None } else { Some(Http::new(&self.env).map_err(|e| self.fault(e))?) };
+        let mut source = Source { http, cache: Cache::new(&self.env.cache, &self.id), warnings: Vec::new() };
         let (info, choice, revision) = self.resolve(&mut source).await?;
         let seed = self.options.shuffle_seed;
-        let mut rows = Rows {
-            total: Some(0),
-            ..Rows::default()
-        };
+        let mut rows = Rows { total: Some(0), ..Rows::default() };
         for file in &choice.files {
             let Some(take) = Take::for_limit(limit, seed).after(rows.found()) else {
                 rows.total = None;
                 break;
             };
-            let path = self
-                .bring(&source, &info.sha, file, progress)
-                .await
-                .map_err(|error| self.fault(error))?;
+            let path =
+                self.bring(&source, &info.sha, file, progress).await.map_err(|error| self.fault(error))?;
             let want = Want {
                 subject: format!("{} ({file})", self.subject()),
                 column: self.options.text_column_name.clone(),
@@ -217,17 +169,8 @@ impl Dataset for HubDataset {
             };
             rows.append(read_apart(choice.format, path, want).await?);
         }
-        tracing::debug!(
-            dataset = self.id,
-            config = choice.config,
-            rows = rows.cells.len(),
-            "read"
-        );
-        let origin = Origin {
-            name: self.id.clone(),
-            kind: "hub",
-            revision: Some(revision),
-        };
+        tracing::debug!(dataset = self.id, config = choice.config, rows = rows.cells.len(), "read");
+        let origin = Origin { name: self.id.clone(), kind: "hub", revision: Some(revision) };
         let mut loaded = rows::assemble(origin, rows, limit, seed)?;
         loaded.warnings.append(&mut source.warnings);
         Ok(loaded)

@@ -5,30 +5,17 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn origin() -> Origin {
-    Origin {
-        name: "a.csv".to_owned(),
-        kind: "csv",
-        revision: None,
-    }
+    Origin { name: "a.csv".to_owned(), kind: "csv", revision: None }
 }
 
 fn texts(cells: &[&str]) -> Rows {
-    let mut rows = Rows {
-        total: Some(cells.len()),
-        ..Rows::default()
-    };
-    cells
-        .iter()
-        .for_each(|cell| rows.push_text(Some((*cell).to_owned())));
+    let mut rows = Rows { total: Some(cells.len()), ..Rows::default() };
+    cells.iter().for_each(|cell| rows.push_text(Some((*cell).to_owned())));
     rows
 }
 
 fn contents(loaded: &LoadedPrompts) -> Vec<&str> {
-    loaded
-        .prompts
-        .iter()
-        .map(|prompt| prompt.messages[0].content.as_str())
-        .collect()
+    loaded.prompts.iter().map(|prompt| prompt.messages[0].content.as_str()).collect()
 }
 
 #[test]
@@ -36,10 +23,7 @@ fn the_first_rows_are_taken_and_blank_ones_are_skipped_and_counted() {
     let loaded = assemble(origin(), texts(&["a", " \n", "b", "c"]), 2, None).unwrap();
     assert_eq!(contents(&loaded), ["a", "b"]);
     assert_eq!(loaded.prompts[1].index, 2, "the index is the row's");
-    assert_eq!(
-        loaded.warnings,
-        ["dataset a.csv: 1 row(s) without a prompt were skipped"]
-    );
+    assert_eq!(loaded.warnings, ["dataset a.csv: 1 row(s) without a prompt were skipped"]);
     assert_eq!(loaded.info.rows, Some(4));
 }
 
@@ -47,19 +31,13 @@ fn the_first_rows_are_taken_and_blank_ones_are_skipped_and_counted() {
 fn too_few_rows_warn_and_are_not_repeated() {
     let loaded = assemble(origin(), texts(&["a", "b"]), 5, None).unwrap();
     assert_eq!(contents(&loaded), ["a", "b"]);
-    assert_eq!(
-        loaded.warnings,
-        ["dataset a.csv: 5 prompts were asked for and it has 2; none is repeated"]
-    );
+    assert_eq!(loaded.warnings, ["dataset a.csv: 5 prompts were asked for and it has 2; none is repeated"]);
 }
 
 #[test]
 fn nothing_to_send_is_an_error_that_says_which_kind_of_nothing() {
     let none = assemble(origin(), texts(&[]), 1, None).unwrap_err();
-    assert_eq!(
-        (none.object.as_str(), none.cause.as_str()),
-        ("dataset a.csv", "is empty")
-    );
+    assert_eq!((none.object.as_str(), none.cause.as_str()), ("dataset a.csv", "is empty"));
     let blank = assemble(origin(), texts(&["", " "]), 1, None).unwrap_err();
     assert_eq!(blank.cause, "none of its 2 rows holds a prompt");
     assert!(blank.remedy.contains("text_column_name"));
@@ -70,10 +48,7 @@ fn the_fingerprint_is_the_documented_one() {
     let loaded = assemble(origin(), texts(&["hello", "w"]), 2, None).unwrap();
     let expected = hex(&Sha256::digest(b"user\0hello\0user\0w\0"));
     assert_eq!(loaded.info.sha256, expected);
-    assert_eq!(
-        fingerprint(&[]),
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    );
+    assert_eq!(fingerprint(&[]), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
 #[test]

@@ -19,17 +19,11 @@ pub(crate) async fn load(options: &Options, limit: usize) -> Result<LoadedPrompt
 }
 
 pub(crate) fn options(path: &Path) -> Options {
-    Options {
-        dataset_name: path.to_str().unwrap().to_owned(),
-        ..Options::default()
-    }
+    Options { dataset_name: path.to_str().unwrap().to_owned(), ..Options::default() }
 }
 
 pub(crate) fn column(path: &Path, column: &str) -> Options {
-    Options {
-        text_column_name: column.to_owned(),
-        ..options(path)
-    }
+    Options { text_column_name: column.to_owned(), ..options(path) }
 }
 
 pub(crate) struct Folder(pub(crate) tempfile::TempDir);
@@ -49,19 +43,11 @@ impl Folder {
 pub(crate) async fn texts_of(name: &str, bytes: impl AsRef<[u8]>) -> Vec<String> {
     let folder = Folder::new();
     let path = folder.write(name, bytes);
-    texts(
-        &load(&options(&path), 100)
-            .await
-            .unwrap_or_else(|fault| panic!("{name}: {fault}")),
-    )
+    texts(&load(&options(&path), 100).await.unwrap_or_else(|fault| panic!("{name}: {fault}")))
 }
 
 pub(crate) fn texts(loaded: &LoadedPrompts) -> Vec<String> {
-    loaded
-        .prompts
-        .iter()
-        .map(|prompt| prompt.messages[0].content.clone())
-        .collect()
+    loaded.prompts.iter().map(|prompt| prompt.messages[0].content.clone()).collect()
 }
 
 pub(crate) async fn fault_of(name: &str, bytes: impl AsRef<[u8]>) -> Fault {

@@ -7,10 +7,7 @@ use proptest::prelude::*;
 use crate::bench::{Folder, load, options};
 
 fn block_on(options: &Options, limit: usize) -> Result<LoadedPrompts, Fault> {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(load(options, limit))
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(load(options, limit))
 }
 
 proptest! {

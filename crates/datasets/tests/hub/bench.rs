@@ -15,10 +15,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) async fn new() -> Self {
-        Self {
-            hub: Hub::start().await,
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { hub: Hub::start().await, folder: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn env(&self) -> HubEnv {
@@ -27,10 +24,7 @@ impl Bench {
             token: Some("hf_secret".to_owned()),
             cache: self.folder.path().join("hub"),
             offline: false,
-            retry: Retry {
-                attempts: 3,
-                first_wait: Duration::from_millis(1),
-            },
+            retry: Retry { attempts: 3, first_wait: Duration::from_millis(1) },
         }
     }
 
@@ -44,10 +38,7 @@ impl Bench {
 }
 
 pub(crate) fn options(name: &str) -> Options {
-    Options {
-        dataset_name: name.to_owned(),
-        ..Options::default()
-    }
+    Options { dataset_name: name.to_owned(), ..Options::default() }
 }
 
 pub(crate) async fn load(options: &Options, env: &HubEnv, limit: usize) -> Result<LoadedPrompts, Fault> {
@@ -55,16 +46,9 @@ pub(crate) async fn load(options: &Options, env: &HubEnv, limit: usize) -> Resul
 }
 
 pub(crate) fn texts(loaded: &LoadedPrompts) -> Vec<&str> {
-    loaded
-        .prompts
-        .iter()
-        .map(|prompt| prompt.messages[0].content.as_str())
-        .collect()
+    loaded.prompts.iter().map(|prompt| prompt.messages[0].content.as_str()).collect()
 }
 
 pub(crate) fn jsonl(prefix: &str, count: usize) -> Vec<u8> {
-    (0..count)
-        .map(|n| format!("{{\"text\": \"{prefix} {n}\"}}\n"))
-        .collect::<String>()
-        .into_bytes()
+    (0..count).map(|n| format!("{{\"text\": \"{prefix} {n}\"}}\n")).collect::<String>().into_bytes()
 }

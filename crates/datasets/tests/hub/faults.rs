@@ -10,9 +10,7 @@ use crate::server::{COMMIT, Trouble, sha256};
 async fn a_cut_download_goes_on_where_it_stopped() {
     let bench = Bench::new().await;
     let rows = jsonl("prompt", 2000);
-    bench
-        .hub
-        .add("o/n", "main", COMMIT, &[("train.jsonl", &rows, true)], "null");
+    bench.hub.add("o/n", "main", COMMIT, &[("train.jsonl", &rows, true)], "null");
     // More cuts than attempts: each brings bytes, hence none counts as the last.
     let cuts = [
         Trouble::CutAfter(1000),
@@ -24,12 +22,8 @@ async fn a_cut_download_goes_on_where_it_stopped() {
     bench.hub.trouble("GET /blob/", &cuts);
     let loaded = bench.load(2000).await.unwrap();
     assert_eq!(loaded.prompts.len(), 2000);
-    let ranges: Vec<Option<String>> = bench
-        .hub
-        .asked("GET /blob/")
-        .iter()
-        .map(|seen| seen.headers.get("range").cloned())
-        .collect();
+    let ranges: Vec<Option<String>> =
+        bench.hub.asked("GET /blob/").iter().map(|seen| seen.headers.get("range").cloned()).collect();
     let expected = [
         None,
         Some("bytes=1000-"),
@@ -43,16 +37,12 @@ async fn a_cut_download_goes_on_where_it_stopped() {
 
 #[tokio::test]
 async fn a_download_left_by_an_earlier_run_is_resumed_and_rubbish_is_replaced() {
-    for (left, gets) in [
-        (jsonl("prompt", 500)[..700].to_vec(), 1),
-        (vec![b'#'; 700], 2),
-        (vec![b'#'; 99_999], 1),
-    ] {
+    for (left, gets) in
+        [(jsonl("prompt", 500)[..700].to_vec(), 1), (vec![b'#'; 700], 2), (vec![b'#'; 99_999], 1)]
+    {
         let bench = Bench::new().await;
         let rows = jsonl("prompt", 500);
-        bench
-            .hub
-            .add("o/n", "main", COMMIT, &[("train.jsonl", &rows, true)], "null");
+        bench.hub.add("o/n", "main", COMMIT, &[("train.jsonl", &rows, true)], "null");
         let blobs = bench.repo().join("blobs");
         std::fs::create_dir_all(&blobs).unwrap();
         std::fs::write(blobs.join(format!("{}.incomplete", sha256(&rows))), &left).unwrap();
@@ -60,10 +50,7 @@ async fn a_download_left_by_an_earlier_run_is_resumed_and_rubbish_is_replaced() 
         let asked = bench.hub.asked("GET /blob/");
         assert_eq!(asked.len(), gets, "{} bytes left", left.len());
         assert_eq!(asked[0].headers.contains_key("range"), left.len() == 700);
-        let names: Vec<_> = std::fs::read_dir(&blobs)
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
+        let names: Vec<_> = std::fs::read_dir(&blobs).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, [sha256(&rows).as_str()]);
     }
 }
@@ -71,13 +58,7 @@ async fn a_download_left_by_an_earlier_run_is_resumed_and_rubbish_is_replaced() 
 #[tokio::test]
 async fn a_wrong_checksum_is_refused_and_leaves_nothing() {
     let bench = Bench::new().await;
-    bench.hub.add(
-        "o/n",
-        "main",
-        COMMIT,
-        &[("train.jsonl", &jsonl("p", 9), true)],
-        "null",
-    );
+    bench.hub.add("o/n", "main", COMMIT, &[("train.jsonl", &jsonl("p", 9), true)], "null");
     bench.hub.lie("train.jsonl", &"ab".repeat(32));
     let fault = bench.load(1).await.unwrap_err();
     assert!(
@@ -91,29 +72,16 @@ async fn a_wrong_checksum_is_refused_and_leaves_nothing() {
 #[tokio::test]
 async fn failures_that_pass_are_met_with_patience_and_others_are_not() {
     let bench = Bench::new().await;
-    bench.hub.add(
-        "o/n",
-        "main",
-        COMMIT,
-        &[("train.jsonl", &jsonl("p", 9), false)],
-        "null",
-    );
-    bench
-        .hub
-        .trouble("GET /api/", &[Trouble::Status(503, ""), Trouble::Status(429, "")]);
-    bench
-        .hub
-        .trouble("HEAD /datasets/", &[Trouble::Hang, Trouble::Status(500, "")]);
+    bench.hub.add("o/n", "main", COMMIT, &[("train.jsonl", &jsonl("p", 9), false)], "null");
+    bench.hub.trouble("GET /api/", &[Trouble::Status(503, ""), Trouble::Status(429, "")]);
+    bench.hub.trouble("HEAD /datasets/", &[Trouble::Hang, Trouble::Status(500, "")]);
     assert_eq!(bench.load(1).await.unwrap().prompts.len(), 1);
     assert_eq!(bench.hub.asked("GET /api/").len(), 3);
 
     let bench = Bench::new().await;
     bench.hub.trouble("GET /api/", &vec![Trouble::Status(502, ""); 9]);
     let fault = bench.load(1).await.unwrap_err();
-    assert!(
-        fault.cause.contains("the hub answered 502 for http://127.0.0.1:"),
-        "{fault}"
-    );
+    assert!(fault.cause.contains("the hub answered 502 for http://127.0.0.1:"), "{fault}");
     assert_eq!(bench.hub.asked("GET /api/").len(), 3, "three attempts");
     assert_eq!(fault.kind, FaultKind::Internal);
 }
@@ -126,48 +94,22 @@ async fn refusals_say_what_to_do() {
         (missing.kind, missing.object.as_str(), missing.cause.as_str()),
         (FaultKind::Usage, "dataset o/n", "is not on the hub")
     );
-    assert_eq!(
-        bench.hub.asked("GET /api/").len(),
-        1,
-        "asking again would not help"
-    );
+    assert_eq!(bench.hub.asked("GET /api/").len(), 1, "asking again would not help");
     let typo = load(&options("bulitin"), &bench.env(), 1).await.unwrap_err();
     assert_eq!(typo.remedy, "did you mean `builtin`?");
 
-    bench
-        .hub
-        .trouble("GET /api/", &[Trouble::Status(404, "RevisionNotFound")]);
+    bench.hub.trouble("GET /api/", &[Trouble::Status(404, "RevisionNotFound")]);
     assert_eq!(bench.load(1).await.unwrap_err().cause, "has no revision `main`");
     bench.hub.trouble("GET /api/", &[Trouble::Status(401, "")]);
-    let private = load(
-        &options("o/n"),
-        &HubEnv {
-            token: None,
-            ..bench.env()
-        },
-        1,
-    )
-    .await
-    .unwrap_err();
+    let private = load(&options("o/n"), &HubEnv { token: None, ..bench.env() }, 1).await.unwrap_err();
     assert!(private.remedy.contains("set HF_TOKEN"), "{private}");
 
-    bench.hub.add(
-        "o/n",
-        "main",
-        COMMIT,
-        &[("train.jsonl", &jsonl("p", 9), true)],
-        "null",
-    );
-    bench
-        .hub
-        .trouble("HEAD /datasets/", &[Trouble::Status(403, "GatedRepo")]);
+    bench.hub.add("o/n", "main", COMMIT, &[("train.jsonl", &jsonl("p", 9), true)], "null");
+    bench.hub.trouble("HEAD /datasets/", &[Trouble::Status(403, "GatedRepo")]);
     let gated = bench.load(1).await.unwrap_err();
     assert_eq!(gated.cause, "is gated");
     assert!(
-        gated.remedy.contains(&format!(
-            "accept its terms at {}/datasets/o/n",
-            bench.hub.endpoint()
-        )),
+        gated.remedy.contains(&format!("accept its terms at {}/datasets/o/n", bench.hub.endpoint())),
         "{gated}"
     );
     assert!(!gated.to_string().contains("hf_secret"));
@@ -179,61 +121,25 @@ async fn nobody_there_is_told_with_the_way_out() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let fault = load(
-        &options("o/n"),
-        &HubEnv {
-            endpoint: endpoint.clone(),
-            ..bench.env()
-        },
-        1,
-    )
-    .await
-    .unwrap_err();
+    let fault =
+        load(&options("o/n"), &HubEnv { endpoint: endpoint.clone(), ..bench.env() }, 1).await.unwrap_err();
     assert!(
-        fault.cause.starts_with(&format!(
-            "no answer from {endpoint}/api/datasets/o/n/revision/main"
-        )),
+        fault.cause.starts_with(&format!("no answer from {endpoint}/api/datasets/o/n/revision/main")),
         "{fault}"
     );
     assert!(fault.remedy.contains("HF_HUB_OFFLINE=1"));
-    let nonsense = load(
-        &options("o/n"),
-        &HubEnv {
-            endpoint: "not a url".to_owned(),
-            ..bench.env()
-        },
-        1,
-    )
-    .await;
+    let nonsense =
+        load(&options("o/n"), &HubEnv { endpoint: "not a url".to_owned(), ..bench.env() }, 1).await;
     assert!(nonsense.unwrap_err().cause.contains("not a url"));
 }
 
 #[tokio::test]
 async fn a_hostile_file_name_cannot_leave_the_cache() {
     let bench = Bench::new().await;
-    bench.hub.add(
-        "o/n",
-        "main",
-        COMMIT,
-        &[("../../../evil.jsonl", &jsonl("p", 1), false)],
-        "null",
-    );
+    bench.hub.add("o/n", "main", COMMIT, &[("../../../evil.jsonl", &jsonl("p", 1), false)], "null");
     assert!(bench.load(1).await.is_err());
     assert!(!bench.folder.path().join("evil.jsonl").exists());
     let other = Bench::new().await;
-    other.hub.add(
-        "o/n",
-        "main",
-        "../../evil",
-        &[("train.jsonl", &jsonl("p", 1), false)],
-        "null",
-    );
-    assert!(
-        other
-            .load(1)
-            .await
-            .unwrap_err()
-            .cause
-            .contains("no usable commit")
-    );
+    other.hub.add("o/n", "main", "../../evil", &[("train.jsonl", &jsonl("p", 1), false)], "null");
+    assert!(other.load(1).await.unwrap_err().cause.contains("no usable commit"));
 }

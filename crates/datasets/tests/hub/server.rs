@@ -56,10 +56,7 @@ impl Hub {
         let hub = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let cdn = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, cdn_port) = (hub.local_addr().unwrap().port(), cdn.local_addr().unwrap().port());
-        let state = Arc::new(Mutex::new(State {
-            cdn: cdn_port,
-            ..State::default()
-        }));
+        let state = Arc::new(Mutex::new(State { cdn: cdn_port, ..State::default() }));
         for (listener, port) in [(hub, port), (cdn, cdn_port)] {
             let state = state.clone();
             tokio::spawn(async move {
@@ -68,11 +65,7 @@ impl Hub {
                 }
             });
         }
-        Self {
-            state,
-            port,
-            cdn: cdn_port,
-        }
+        Self { state, port, cdn: cdn_port }
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -89,42 +82,27 @@ impl Hub {
         card: &str,
     ) {
         let mut state = self.state.lock().unwrap();
-        let siblings: Vec<String> = files
-            .iter()
-            .map(|(name, _, _)| format!("{{\"rfilename\":\"{name}\"}}"))
-            .collect();
+        let siblings: Vec<String> =
+            files.iter().map(|(name, _, _)| format!("{{\"rfilename\":\"{name}\"}}")).collect();
         let answer = format!(
             "{{\"id\":\"{id}\",\"sha\":\"{commit}\",\"gated\":false,\"cardData\":{card},\"siblings\":[{}]}}",
             siblings.join(",")
         );
         let escaped = revision.replace('/', "%2F");
-        state
-            .api
-            .insert(format!("/api/datasets/{id}/revision/{escaped}"), answer);
+        state.api.insert(format!("/api/datasets/{id}/revision/{escaped}"), answer);
         for (name, bytes, large) in files {
-            state.files.insert(
-                format!("/datasets/{id}/resolve/{commit}/{name}"),
-                (bytes.to_vec(), *large),
-            );
+            state.files.insert(format!("/datasets/{id}/resolve/{commit}/{name}"), (bytes.to_vec(), *large));
         }
     }
 
     /// Makes the next requests that begin with `start` (`METHOD path`) fail.
     pub(crate) fn trouble(&self, start: &str, troubles: &[Trouble]) {
-        self.state
-            .lock()
-            .unwrap()
-            .troubles
-            .push((start.to_owned(), troubles.iter().cloned().collect()));
+        self.state.lock().unwrap().troubles.push((start.to_owned(), troubles.iter().cloned().collect()));
     }
 
     /// Announces a wrong tag for the file whose address ends so.
     pub(crate) fn lie(&self, file: &str, tag: &str) {
-        self.state
-            .lock()
-            .unwrap()
-            .wrong_tags
-            .insert(file.to_owned(), tag.to_owned());
+        self.state.lock().unwrap().wrong_tags.insert(file.to_owned(), tag.to_owned());
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
@@ -133,18 +111,12 @@ impl Hub {
 
     /// Requests whose line begins so.
     pub(crate) fn asked(&self, start: &str) -> Vec<Seen> {
-        self.seen()
-            .into_iter()
-            .filter(|seen| seen.line.starts_with(start))
-            .collect()
+        self.seen().into_iter().filter(|seen| seen.line.starts_with(start)).collect()
     }
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One request a connection.
@@ -168,26 +140,15 @@ async fn serve(stream: TcpStream, port: u16, state: Arc<Mutex<State>>) {
     let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
     let (answer, cut) = {
         let mut state = state.lock().unwrap();
-        state.seen.push(Seen {
-            port,
-            line: line.clone(),
-            headers: headers.clone(),
-        });
-        let trouble = state
-            .troubles
-            .iter_mut()
-            .find(|(start, left)| line.starts_with(start) && !left.is_empty());
+        state.seen.push(Seen { port, line: line.clone(), headers: headers.clone() });
+        let trouble =
+            state.troubles.iter_mut().find(|(start, left)| line.starts_with(start) && !left.is_empty());
         let trouble = trouble.and_then(|(_, left)| left.pop_front());
         match trouble {
             Some(Trouble::Hang) => return,
-            Some(Trouble::Status(status, code)) => (
-                Answer {
-                    status,
-                    headers: vec![("X-Error-Code", code.to_owned())],
-                    body: Vec::new(),
-                },
-                None,
-            ),
+            Some(Trouble::Status(status, code)) => {
+                (Answer { status, headers: vec![("X-Error-Code", code.to_owned())], body: Vec::new() }, None)
+            }
             Some(Trouble::CutAfter(bytes)) => (answer(&state, port, &line, &headers), Some(bytes)),
             None => (answer(&state, port, &line, &headers), None),
         }
@@ -219,86 +180,46 @@ struct Answer {
 fn answer(state: &State, port: u16, line: &str, headers: &HashMap<String, String>) -> Answer {
     let path = line.split_once(' ').map_or("", |(_, path)| path);
     if let Some(api) = state.api.get(path) {
-        return Answer {
-            status: 200,
-            headers: vec![],
-            body: api.clone().into_bytes(),
-        };
+        return Answer { status: 200, headers: vec![], body: api.clone().into_bytes() };
     }
     if port == state.cdn {
-        let tag = path
-            .trim_start_matches("/blob/")
-            .split('?')
-            .next()
-            .unwrap_or_default();
+        let tag = path.trim_start_matches("/blob/").split('?').next().unwrap_or_default();
         let found = state.files.values().find(|(bytes, _)| sha256(bytes) == tag);
         return found.map_or_else(absent, |(bytes, _)| ranged(bytes, headers, vec![]));
     }
     let Some((bytes, large)) = state.files.get(path) else {
         return absent();
     };
-    let lie = state
-        .wrong_tags
-        .iter()
-        .find(|(file, _)| path.ends_with(*file))
-        .map(|(_, tag)| tag.clone());
+    let lie = state.wrong_tags.iter().find(|(file, _)| path.ends_with(*file)).map(|(_, tag)| tag.clone());
     let commit = ("X-Repo-Commit", COMMIT.to_owned());
     if !large {
         let tag = lie.unwrap_or_else(|| sha256(bytes)[..40].to_owned());
         return ranged(bytes, headers, vec![("ETag", format!("W/\"{tag}\"")), commit]);
     }
     let tag = lie.unwrap_or_else(|| sha256(bytes));
-    let location = format!(
-        "http://127.0.0.1:{}/blob/{}?signature=secret",
-        state.cdn,
-        sha256(bytes)
-    );
+    let location = format!("http://127.0.0.1:{}/blob/{}?signature=secret", state.cdn, sha256(bytes));
     let headers = vec![
         ("Location", location),
         ("X-Linked-Etag", format!("\"{tag}\"")),
         ("X-Linked-Size", bytes.len().to_string()),
         commit,
     ];
-    Answer {
-        status: 302,
-        headers,
-        body: Vec::new(),
-    }
+    Answer { status: 302, headers, body: Vec::new() }
 }
 
 fn ranged(bytes: &[u8], asked: &HashMap<String, String>, mut headers: Vec<(&'static str, String)>) -> Answer {
-    let range = asked
-        .get("range")
-        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let range =
+        asked.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
     match range {
         Some(start) if start < bytes.len() => {
-            headers.push((
-                "Content-Range",
-                format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len()),
-            ));
-            Answer {
-                status: 206,
-                headers,
-                body: bytes[start..].to_vec(),
-            }
+            headers.push(("Content-Range", format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len())));
+            Answer { status: 206, headers, body: bytes[start..].to_vec() }
         }
-        Some(_) => Answer {
-            status: 416,
-            headers,
-            body: Vec::new(),
-        },
-        None => Answer {
-            status: 200,
-            headers,
-            body: bytes.to_vec(),
-        },
+        Some(_) => Answer { status: 416, headers, body: Vec::new() },
+        None => Answer { status: 200, headers, body: bytes.to_vec() },
     }
 }
 
 fn absent() -> Answer {
-    Answer {
-        status: 404,
-        headers: vec![("X-Error-Code", "RepoNotFound".to_owned())],
-        body: Vec::new(),
-    }
+    Answer { status: 404, headers: vec![("X-Error-Code", "RepoNotFound".to_owned())], body: Vec::new() }
 }

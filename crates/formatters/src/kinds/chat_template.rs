@@ -29,17 +29,10 @@ impl PromptFormatter for ChatTemplate {
         }
         let thinking = switch::to_say(reasoning, self.0.default_enabled)?;
         let usual = [ENABLE_THINKING.to_owned()];
-        let switches: &[String] = if self.0.template_switches.is_empty() {
-            &usual
-        } else {
-            &self.0.template_switches
-        };
+        let switches: &[String] =
+            if self.0.template_switches.is_empty() { &usual } else { &self.0.template_switches };
         let mut draft = Draft::new(prompt, target);
-        draft.pass_on(
-            reasoning,
-            switches,
-            &[ENABLE_THINKING, REASONING, REASONING_EFFORT],
-        );
+        draft.pass_on(reasoning, switches, &[ENABLE_THINKING, REASONING, REASONING_EFFORT]);
         switch_template(&mut draft, switches, thinking);
         Ok(draft.finish())
     }

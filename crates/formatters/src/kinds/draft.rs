@@ -16,13 +16,7 @@ impl<'a> Draft<'a> {
     /// The prompt as it came.
     pub(crate) fn new(prompt: &'a Prompt, target: Target) -> Self {
         let messages = prompt.messages.clone();
-        Self {
-            prompt,
-            target,
-            messages,
-            params: Map::new(),
-            template: Map::new(),
-        }
+        Self { prompt, target, messages, params: Map::new(), template: Map::new() }
     }
 
     /// Passes parameters on, except the `consumed` ones: those in `switches` to the chat template, others to the top
@@ -42,11 +36,8 @@ impl<'a> Draft<'a> {
 
     /// Sets one parameter where it acts.
     pub(crate) fn set(&mut self, name: &str, value: Value, switches: &[String]) {
-        let place = if switches.iter().any(|switch| switch == name) {
-            &mut self.template
-        } else {
-            &mut self.params
-        };
+        let place =
+            if switches.iter().any(|switch| switch == name) { &mut self.template } else { &mut self.params };
         place.insert(name.to_owned(), value);
     }
 
@@ -57,24 +48,13 @@ impl<'a> Draft<'a> {
                 first.content.push('\n');
                 first.content.push_str(text);
             }
-            _ => self.messages.insert(
-                0,
-                Message {
-                    role: Role::System,
-                    content: text.to_owned(),
-                },
-            ),
+            _ => self.messages.insert(0, Message { role: Role::System, content: text.to_owned() }),
         }
     }
 
     /// Puts text around the last thing that the user says.
     pub(crate) fn wrap_last_user(&mut self, prefix: &str, suffix: &str) {
-        if let Some(message) = self
-            .messages
-            .iter_mut()
-            .rev()
-            .find(|message| message.role == Role::User)
-        {
+        if let Some(message) = self.messages.iter_mut().rev().find(|message| message.role == Role::User) {
             message.content = format!("{prefix}{}{suffix}", message.content);
         }
     }
@@ -84,11 +64,8 @@ impl<'a> Draft<'a> {
         let content = match self.target {
             Target::ChatApi => PromptContent::Chat(self.messages),
             Target::Completion => {
-                let contents: Vec<&str> = self
-                    .messages
-                    .iter()
-                    .map(|message| message.content.as_str())
-                    .collect();
+                let contents: Vec<&str> =
+                    self.messages.iter().map(|message| message.content.as_str()).collect();
                 PromptContent::Text(contents.join("\n\n"))
             }
         };
@@ -109,10 +86,6 @@ impl<'a> Draft<'a> {
     /// [`Draft::finish`] with a text of the format's own making instead of the messages.
     pub(crate) fn finish_as_text(self, text: String) -> FormattedPrompt {
         let finished = self.finish();
-        FormattedPrompt {
-            content: PromptContent::Text(text),
-            chat_template_kwargs: Map::new(),
-            ..finished
-        }
+        FormattedPrompt { content: PromptContent::Text(text), chat_template_kwargs: Map::new(), ..finished }
     }
 }

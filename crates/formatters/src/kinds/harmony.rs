@@ -34,11 +34,7 @@ impl PromptFormatter for Harmony {
     ) -> Result<FormattedPrompt, Fault> {
         let effort = effort(reasoning)?;
         let mut draft = Draft::new(prompt, target);
-        draft.pass_on(
-            reasoning,
-            &self.0.template_switches,
-            &[ENABLE_THINKING, REASONING, REASONING_EFFORT],
-        );
+        draft.pass_on(reasoning, &self.0.template_switches, &[ENABLE_THINKING, REASONING, REASONING_EFFORT]);
         match target {
             Target::ChatApi => {
                 draft.set(REASONING_EFFORT, Value::from(effort), &self.0.template_switches);
@@ -59,11 +55,9 @@ fn effort(reasoning: Option<&Map<String, Value>>) -> Result<&str, Fault> {
     switch::check(params)?;
     match switch::effort(params)? {
         Some(effort) if EFFORTS.contains(&effort) => Ok(effort),
-        Some(effort) => Err(switch::wrong(
-            REASONING_EFFORT,
-            &Value::from(effort),
-            "one of low, medium, high",
-        )),
+        Some(effort) => {
+            Err(switch::wrong(REASONING_EFFORT, &Value::from(effort), "one of low, medium, high"))
+        }
         None if switch::switched(params)? == Some(false) => Ok(EFFORTS[0]),
         None => Ok(DEFAULT_EFFORT),
     }

@@ -35,14 +35,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 6] = [
-        Kind::Harmony,
-        Kind::SystemFlag,
-        Kind::Prefix,
-        Kind::ChatTemplate,
-        Kind::Parameter,
-        Kind::None,
-    ];
+    pub const ALL: [Kind; 6] =
+        [Kind::Harmony, Kind::SystemFlag, Kind::Prefix, Kind::ChatTemplate, Kind::Parameter, Kind::None];
 
     /// The word for it in the table; also the formatter's name.
     pub fn word(self) -> &'static str {

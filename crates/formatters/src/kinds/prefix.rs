@@ -27,11 +27,7 @@ impl PromptFormatter for Prefix {
         if let Some(params) = reasoning {
             switch::check(params)?;
             // An effort does not switch here: it goes to the server.
-            draft.pass_on(
-                reasoning,
-                &self.0.template_switches,
-                &[ENABLE_THINKING, REASONING],
-            );
+            draft.pass_on(reasoning, &self.0.template_switches, &[ENABLE_THINKING, REASONING]);
             if switch::switched(params)? != Some(false) {
                 draft.wrap_last_user(&self.0.prefix, &self.0.suffix);
             }

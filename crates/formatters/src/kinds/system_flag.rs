@@ -25,23 +25,13 @@ impl PromptFormatter for SystemFlag {
         reasoning: Option<&Map<String, Value>>,
         target: Target,
     ) -> Result<FormattedPrompt, Fault> {
-        let Settings {
-            enable_flag,
-            disable_flag,
-            default_enabled,
-            template_switches,
-            ..
-        } = &self.0;
+        let Settings { enable_flag, disable_flag, default_enabled, template_switches, .. } = &self.0;
         if let Some(params) = reasoning {
             switch::check(params)?;
         }
         let thinking = switch::to_say(reasoning, *default_enabled)?;
         let mut draft = Draft::new(prompt, target);
-        draft.pass_on(
-            reasoning,
-            template_switches,
-            &[ENABLE_THINKING, REASONING, REASONING_EFFORT],
-        );
+        draft.pass_on(reasoning, template_switches, &[ENABLE_THINKING, REASONING, REASONING_EFFORT]);
         switch_template(&mut draft, template_switches, thinking);
         let flag = match thinking {
             Some(true) => enable_flag.as_deref(),

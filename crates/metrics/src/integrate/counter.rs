@@ -46,10 +46,7 @@ enum Step {
 impl CounterCurve {
     /// Builds the curve from readings in microjoules, by time.
     pub(super) fn new(readings: &[(Stamp, u64)], wrap: Option<u64>) -> Self {
-        let steps: Vec<Step> = readings
-            .windows(2)
-            .map(|pair| step(pair[0], pair[1], wrap))
-            .collect();
+        let steps: Vec<Step> = readings.windows(2).map(|pair| step(pair[0], pair[1], wrap)).collect();
         let bridging_watts = median_watts(readings, &steps);
         let mut points = Vec::with_capacity(readings.len());
         let mut resets = Vec::new();
@@ -63,23 +60,12 @@ impl CounterCurve {
                 Step::Reset => {
                     let joules = bridging_watts * to.seconds_since(from).0;
                     bridged += joules;
-                    resets.push(Reset {
-                        from,
-                        to,
-                        bridged_joules: joules,
-                    });
+                    resets.push(Reset { from, to, bridged_joules: joules });
                 }
             }
-            points.push(Point {
-                at: to,
-                joules: microjoules as f64 * 1e-6 + bridged,
-            });
+            points.push(Point { at: to, joules: microjoules as f64 * 1e-6 + bridged });
         }
-        Self {
-            points,
-            resets,
-            wrap_joules: wrap.map(|wrap| (wrap as f64 + 1.0) * 1e-6),
-        }
+        Self { points, resets, wrap_joules: wrap.map(|wrap| (wrap as f64 + 1.0) * 1e-6) }
     }
 
     pub(super) fn joules_at(&self, at: Stamp) -> f64 {
@@ -111,9 +97,8 @@ impl CounterCurve {
     /// the longest time that a value was seen unchanged bounds it from below.
     pub(super) fn tick_seconds(&self) -> Option<f64> {
         let points = &self.points;
-        let changes: Vec<usize> = (1..points.len())
-            .filter(|k| points[*k].joules != points[k - 1].joules)
-            .collect();
+        let changes: Vec<usize> =
+            (1..points.len()).filter(|k| points[*k].joules != points[k - 1].joules).collect();
         let upper = changes
             .windows(2)
             .map(|pair| points[pair[1]].at.seconds_since(points[pair[0] - 1].at).0)
@@ -175,10 +160,7 @@ impl CounterCurve {
     }
 
     fn largest_step(&self) -> f64 {
-        self.points
-            .windows(2)
-            .map(|pair| pair[1].joules - pair[0].joules)
-            .fold(0.0, f64::max)
+        self.points.windows(2).map(|pair| pair[1].joules - pair[0].joules).fold(0.0, f64::max)
     }
 
     /// What could lie on the wrong side of a window's end between two readings.
@@ -190,10 +172,7 @@ impl CounterCurve {
 
     /// Says that a reset lies in the window.
     pub(super) fn remark(&self, window: Window) -> Option<String> {
-        let mut within = self
-            .resets
-            .iter()
-            .filter(|reset| window.overlaps(reset.from, reset.to));
+        let mut within = self.resets.iter().filter(|reset| window.overlaps(reset.from, reset.to));
         let first = within.next()?;
         let joules = first.bridged_joules + within.map(|reset| reset.bridged_joules).sum::<f64>();
         Some(format!(
@@ -228,9 +207,5 @@ fn median_watts(readings: &[(Stamp, u64)], steps: &[Step]) -> f64 {
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    if values.is_empty() {
-        0.0
-    } else {
-        crate::stats::quantile(&values, 0.5)
-    }
+    if values.is_empty() { 0.0 } else { crate::stats::quantile(&values, 0.5) }
 }

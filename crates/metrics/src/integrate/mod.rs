@@ -136,13 +136,7 @@ impl Curve {
             None => channel.provenance,
         };
         let gain_ci95 = channel.gain_ci95.map(|gain| (gain * joules).abs());
-        Ok(Integral {
-            joules,
-            random_ci95,
-            gain_ci95,
-            provenance,
-            remark,
-        })
+        Ok(Integral { joules, random_ci95, gain_ci95, provenance, remark })
     }
 
     fn check_span(&self, channel: &Channel, window: Window) -> Result<(), String> {
@@ -150,16 +144,11 @@ impl Curve {
         let name = &channel.name;
         if last < window.end {
             let seen = last.seconds_since(window.start).0;
-            return Err(format!(
-                "source {name} was lost at {seen:.1} s of {:.1} s",
-                window.seconds()
-            ));
+            return Err(format!("source {name} was lost at {seen:.1} s of {:.1} s", window.seconds()));
         }
         if first > window.start {
             let late = first.seconds_since(window.start).0;
-            return Err(format!(
-                "source {name} was first read {late:.3} s after the window began"
-            ));
+            return Err(format!("source {name} was first read {late:.3} s after the window began"));
         }
         Ok(())
     }

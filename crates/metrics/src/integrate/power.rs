@@ -27,19 +27,12 @@ impl PowerCurve {
         let mut points: Vec<Point> = Vec::with_capacity(readings.len());
         for (at, microwatts) in readings {
             let watts = *microwatts as f64 * 1e-6;
-            let joules = points.last().map_or(0.0, |last| {
-                last.joules + (last.watts + watts) / 2.0 * at.seconds_since(last.at).0
-            });
-            points.push(Point {
-                at: *at,
-                watts,
-                joules,
-            });
+            let joules = points
+                .last()
+                .map_or(0.0, |last| last.joules + (last.watts + watts) / 2.0 * at.seconds_since(last.at).0);
+            points.push(Point { at: *at, watts, joules });
         }
-        Self {
-            points,
-            averaging_seconds: f64::from(averaging_ms.unwrap_or(0)) * 1e-3,
-        }
+        Self { points, averaging_seconds: f64::from(averaging_ms.unwrap_or(0)) * 1e-3 }
     }
 
     pub(super) fn joules_at(&self, at: Stamp) -> f64 {
@@ -65,11 +58,7 @@ impl PowerCurve {
 
     /// Sampling between readings and the sensor's own averaging, in quadrature.
     pub(super) fn random_ci95(&self, window: Window) -> f64 {
-        let within = || {
-            self.points
-                .windows(2)
-                .filter(|pair| window.overlaps(pair[0].at, pair[1].at))
-        };
+        let within = || self.points.windows(2).filter(|pair| window.overlaps(pair[0].at, pair[1].at));
         let sampling: f64 = within()
             .map(|pair| {
                 let step = (pair[1].watts - pair[0].watts).abs();
@@ -78,11 +67,7 @@ impl PowerCurve {
             .sum();
         let powers = || within().flat_map(|pair| [pair[0].watts, pair[1].watts]);
         let spread = powers().fold(0.0, f64::max) - powers().fold(f64::INFINITY, f64::min);
-        let averaging = if spread.is_finite() {
-            spread * self.averaging_seconds / 2.0
-        } else {
-            0.0
-        };
+        let averaging = if spread.is_finite() { spread * self.averaging_seconds / 2.0 } else { 0.0 };
         (sampling + averaging.powi(2)).sqrt()
     }
 }

@@ -53,9 +53,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         domain: Domain::Cpu,
         device: machine::cpu_model(search.roots).unwrap_or_default(),
         device_id: "cpu".to_owned(),
-        kind: ChannelKind::Counter {
-            wrap_microjoules: None,
-        },
+        kind: ChannelKind::Counter { wrap_microjoules: None },
         provenance: Provenance::Estimated,
         source: format!("load × {tdp_watts} W ({how})"),
         gain_ci95: Some(GAIN_CI95),
@@ -122,10 +120,7 @@ mod tests {
     fn the_line_goes_from_a_tenth_of_the_tdp_to_all_of_it() {
         let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
         assert!(close(joules(100.0, 4, 10.0, 0.0), 100.0), "idle");
-        assert!(
-            close(joules(100.0, 4, 10.0, 40.0), 1000.0),
-            "four threads busy all the time"
-        );
+        assert!(close(joules(100.0, 4, 10.0, 40.0), 1000.0), "four threads busy all the time");
         assert!(close(joules(100.0, 4, 10.0, 20.0), 550.0), "half");
         assert!(close(joules(100.0, 4, 10.0, 45.0), 1000.0), "never above the TDP");
     }

@@ -49,10 +49,7 @@ pub struct Found {
 
 impl Found {
     fn source(source: impl EnergySource + 'static) -> Self {
-        Self {
-            source: Some(Box::new(source)),
-            ..Self::default()
-        }
+        Self { source: Some(Box::new(source)), ..Self::default() }
     }
 
     fn unavailable(
@@ -61,10 +58,7 @@ impl Found {
         reason: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self {
-            unavailable: vec![missing(source, domain, reason, remedy)],
-            ..Self::default()
-        }
+        Self { unavailable: vec![missing(source, domain, reason, remedy)], ..Self::default() }
     }
 
     fn warn(mut self, warning: impl Into<String>) -> Self {
@@ -79,12 +73,7 @@ fn missing(
     reason: impl Into<String>,
     remedy: impl Into<String>,
 ) -> UnavailableSource {
-    UnavailableSource {
-        source: source.to_owned(),
-        domain,
-        reason: reason.into(),
-        remedy: remedy.into(),
-    }
+    UnavailableSource { source: source.to_owned(), domain, reason: reason.into(), remedy: remedy.into() }
 }
 
 /// All kinds of sources in the order they are tried.
@@ -120,16 +109,8 @@ pub fn discover(options: &Options, roots: &Roots) -> SourceDiscovery {
     let mut discovery = SourceDiscovery::default();
     let mut covered: Vec<Domain> = Vec::new();
     for kind in SOURCES.iter().filter(|kind| options.sources.includes(kind.name)) {
-        let found = (kind.discover)(&Search {
-            options,
-            roots,
-            covered: &covered,
-        });
-        tracing::debug!(
-            source = kind.name,
-            found = found.source.is_some(),
-            "looked for an energy source"
-        );
+        let found = (kind.discover)(&Search { options, roots, covered: &covered });
+        tracing::debug!(source = kind.name, found = found.source.is_some(), "looked for an energy source");
         if let Some(source) = &found.source {
             let counting = source.channels().iter().filter(|channel| channel.counts);
             covered.extend(counting.map(|channel| channel.domain));
@@ -140,20 +121,13 @@ pub fn discover(options: &Options, roots: &Roots) -> SourceDiscovery {
     }
     for kind in SOURCES.iter().filter(|kind| !options.sources.includes(kind.name)) {
         let open = kind.domains.iter().filter(|domain| !covered.contains(domain));
-        discovery
-            .unavailable
-            .extend(open.map(|domain| not_selected(kind.name, *domain)));
+        discovery.unavailable.extend(open.map(|domain| not_selected(kind.name, *domain)));
     }
     discovery
 }
 
 fn not_selected(name: &str, domain: Domain) -> UnavailableSource {
-    missing(
-        name,
-        domain,
-        "not among the selected sources",
-        format!("add `{name}` to metrics.sources"),
-    )
+    missing(name, domain, "not among the selected sources", format!("add `{name}` to metrics.sources"))
 }
 
 #[cfg(test)]
@@ -167,11 +141,7 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), SOURCES.len(), "names are unique");
         for kind in SOURCES {
-            assert!(
-                !kind.domains.is_empty() && !kind.description.is_empty(),
-                "{}",
-                kind.name
-            );
+            assert!(!kind.domains.is_empty() && !kind.description.is_empty(), "{}", kind.name);
         }
     }
 }

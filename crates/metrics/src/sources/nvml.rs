@@ -26,10 +26,7 @@ pub(super) const NAME: &str = "nvml";
 const GAIN_CI95: f64 = 0.05;
 
 /// Counters move every 10 to 100 ms.
-const PROBE: Burst = Burst {
-    limit: Duration::from_millis(400),
-    pause: Duration::from_millis(2),
-};
+const PROBE: Burst = Burst { limit: Duration::from_millis(400), pause: Duration::from_millis(2) };
 
 const MIB: f64 = 1_048_576.0;
 
@@ -64,9 +61,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         match look(&nvml, index, &mut channels, &mut found) {
             Ok(gpu) => gpus.push(gpu),
             Err(reason) => {
-                found
-                    .unavailable
-                    .push(missing(NAME, Domain::Gpu, format!("GPU {index}: {reason}"), ""))
+                found.unavailable.push(missing(NAME, Domain::Gpu, format!("GPU {index}: {reason}"), ""))
             }
         }
     }
@@ -82,18 +77,10 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         return found;
     }
     // A domain that silently lacked a GPU would read as if it had them all.
-    found.warnings.extend(
-        found
-            .unavailable
-            .iter()
-            .map(|gone| format!("GPU energy is incomplete: {}", gone.reason)),
-    );
-    found.source = Some(Box::new(NvmlSource {
-        nvml,
-        gpus,
-        channels,
-        probed: false,
-    }));
+    found
+        .warnings
+        .extend(found.unavailable.iter().map(|gone| format!("GPU energy is incomplete: {}", gone.reason)));
+    found.source = Some(Box::new(NvmlSource { nvml, gpus, channels, probed: false }));
     found
 }
 
@@ -104,14 +91,12 @@ fn explain(error: &NvmlError) -> (String, &'static str) {
             "the NVML library cannot be loaded".to_owned(),
             "install the NVIDIA driver, or give the container access to the GPUs (for example `--gpus all`)",
         ),
-        NvmlError::DriverNotLoaded => (
-            "the NVIDIA driver is not loaded".to_owned(),
-            "load it, then try `nvidia-smi`",
-        ),
-        NvmlError::NoPermission => (
-            "no permission to use NVML".to_owned(),
-            "give this user access to the /dev/nvidia* devices",
-        ),
+        NvmlError::DriverNotLoaded => {
+            ("the NVIDIA driver is not loaded".to_owned(), "load it, then try `nvidia-smi`")
+        }
+        NvmlError::NoPermission => {
+            ("no permission to use NVML".to_owned(), "give this user access to the /dev/nvidia* devices")
+        }
         other => (format!("NVML: {other}"), "try `nvidia-smi`"),
     }
 }
@@ -127,9 +112,7 @@ fn selected(search: &Search<'_>, nvml: &Nvml, count: u32, found: &mut Found) -> 
         wanted.into_iter().partition(|index| *index < count);
     for index in absent {
         let reason = format!("GPU {index} is not there; NVML sees {count}");
-        found
-            .unavailable
-            .push(missing(NAME, Domain::Gpu, reason, "correct metrics.gpu_ids"));
+        found.unavailable.push(missing(NAME, Domain::Gpu, reason, "correct metrics.gpu_ids"));
     }
     there
 }
@@ -137,13 +120,8 @@ fn selected(search: &Search<'_>, nvml: &Nvml, count: u32, found: &mut Found) -> 
 /// Reads `CUDA_VISIBLE_DEVICES`: indices, UUIDs or beginnings of UUIDs, up to the first that names no GPU, as CUDA does.
 /// An instance of MIG stands for its parent.
 fn visible_gpus(value: &str, nvml: &Nvml, count: u32, found: &mut Found) -> BTreeSet<u32> {
-    let devices: Vec<Device<'_>> = (0..count)
-        .filter_map(|index| nvml.device_by_index(index).ok())
-        .collect();
-    let uuids: Vec<String> = devices
-        .iter()
-        .map(|device| device.uuid().unwrap_or_default())
-        .collect();
+    let devices: Vec<Device<'_>> = (0..count).filter_map(|index| nvml.device_by_index(index).ok()).collect();
+    let uuids: Vec<String> = devices.iter().map(|device| device.uuid().unwrap_or_default()).collect();
     let names: BTreeSet<String> = devices.iter().filter_map(|device| device.name().ok()).collect();
     let mut indices = BTreeSet::new();
     for word in value.split(',').map(str::trim) {
@@ -153,10 +131,7 @@ fn visible_gpus(value: &str, nvml: &Nvml, count: u32, found: &mut Found) -> BTre
                 .and_then(|gpu| gpu.index())
                 .ok()
         } else if word.starts_with("GPU-") {
-            uuids
-                .iter()
-                .position(|uuid| uuid.starts_with(word))
-                .and_then(|index| u32::try_from(index).ok())
+            uuids.iter().position(|uuid| uuid.starts_with(word)).and_then(|index| u32::try_from(index).ok())
         } else {
             word.parse().ok().filter(|index| *index < count)
         };
@@ -185,20 +160,16 @@ struct Gpu {
 fn look(nvml: &Nvml, index: u32, channels: &mut Vec<Channel>, found: &mut Found) -> Result<Gpu, String> {
     let device = nvml.device_by_index(index).map_err(|error| explain(&error).0)?;
     let name = device.name().unwrap_or_default();
-    let uuid = device
-        .uuid()
-        .map_err(|error| format!("its UUID cannot be read: {error}"))?;
+    let uuid = device.uuid().map_err(|error| format!("its UUID cannot be read: {error}"))?;
     if device.mig_mode().is_ok_and(|mode| mode.current == 1) {
-        found.warnings.push(format!(
-            "GPU {index} is split by MIG: its energy is that of all its instances together"
-        ));
+        found
+            .warnings
+            .push(format!("GPU {index} is split by MIG: its energy is that of all its instances together"));
     }
     let has_energy = device.total_energy_consumption();
     let has_power = device.power_usage();
     if let (Err(energy), Err(power)) = (&has_energy, &has_power) {
-        return Err(format!(
-            "neither energy ({energy}) nor power ({power}) can be read"
-        ));
+        return Err(format!("neither energy ({energy}) nor power ({power}) can be read"));
     }
     let mut add = |what: &str, source: &str, kind: ChannelKind, counts: bool| {
         channels.push(Channel {
@@ -214,24 +185,11 @@ fn look(nvml: &Nvml, index: u32, channels: &mut Vec<Channel>, found: &mut Found)
         });
         channels.len() - 1
     };
-    let counter = ChannelKind::Counter {
-        wrap_microjoules: None,
-    };
-    let energy = has_energy
-        .is_ok()
-        .then(|| add("energy", "NVML total-energy counter", counter, true));
-    let kind = ChannelKind::Power {
-        averaging_ms: averaging_ms(&device),
-    };
-    let power = has_power
-        .is_ok()
-        .then(|| add("power", "NVML power reading", kind, energy.is_none()));
-    Ok(Gpu {
-        index,
-        energy,
-        power,
-        lost: false,
-    })
+    let counter = ChannelKind::Counter { wrap_microjoules: None };
+    let energy = has_energy.is_ok().then(|| add("energy", "NVML total-energy counter", counter, true));
+    let kind = ChannelKind::Power { averaging_ms: averaging_ms(&device) };
+    let power = has_power.is_ok().then(|| add("power", "NVML power reading", kind, energy.is_none()));
+    Ok(Gpu { index, energy, power, lost: false })
 }
 
 /// The span that the power reading averages over, by compute capability: 10 ms on Pascal and Volta, 100 ms on Turing,
@@ -259,10 +217,8 @@ fn read_gpus(nvml: &Nvml, gpus: &mut [Gpu], out: &mut dyn FnMut(usize, u64)) -> 
     let mut message = None;
     for gpu in gpus.iter_mut().filter(|gpu| !gpu.lost) {
         if let Err(error) = read_gpu(nvml, gpu, out) {
-            gpu.lost = matches!(
-                error,
-                NvmlError::GpuLost | NvmlError::DriverNotLoaded | NvmlError::Uninitialized
-            );
+            gpu.lost =
+                matches!(error, NvmlError::GpuLost | NvmlError::DriverNotLoaded | NvmlError::Uninitialized);
             message.get_or_insert(format!("GPU {}: {error}", gpu.index));
         }
     }
@@ -291,9 +247,7 @@ impl EnergySource for NvmlSource {
     }
 
     fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
-        let Self {
-            nvml, gpus, probed, ..
-        } = self;
+        let Self { nvml, gpus, probed, .. } = self;
         if !std::mem::replace(probed, true) {
             let counters: Vec<usize> = gpus.iter().filter_map(|gpu| gpu.energy).collect();
             burst(&PROBE, &counters, out, |out| read_gpus(nvml, gpus, out))?;
@@ -311,20 +265,12 @@ impl EnergySource for NvmlSource {
                 memory_used_mib: memory.as_ref().map(|memory| memory.used as f64 / MIB),
                 memory_total_mib: memory.as_ref().map(|memory| memory.total as f64 / MIB),
                 temperature_c: device.temperature(TemperatureSensor::Gpu).ok().map(f64::from),
-                power_draw_w: device
-                    .power_usage()
-                    .ok()
-                    .map(|milliwatts| f64::from(milliwatts) / 1000.0),
+                power_draw_w: device.power_usage().ok().map(|milliwatts| f64::from(milliwatts) / 1000.0),
             })
         };
         self.gpus
             .iter()
-            .map(|gpu| {
-                state(gpu.index).unwrap_or(GpuState {
-                    index: gpu.index,
-                    ..GpuState::default()
-                })
-            })
+            .map(|gpu| state(gpu.index).unwrap_or(GpuState { index: gpu.index, ..GpuState::default() }))
             .collect()
     }
 }

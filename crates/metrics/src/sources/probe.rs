@@ -45,29 +45,18 @@ pub(super) fn burst(
 mod tests {
     use super::*;
 
-    const QUICK: Burst = Burst {
-        limit: Duration::from_millis(50),
-        pause: Duration::ZERO,
-    };
+    const QUICK: Burst = Burst { limit: Duration::from_millis(50), pause: Duration::ZERO };
 
     #[test]
     fn it_ends_once_every_counter_has_moved_and_hands_on_every_value() {
         let (mut slow, mut handed) = (0, Vec::new());
-        let long = Burst {
-            limit: Duration::from_secs(60),
-            pause: Duration::ZERO,
-        };
-        burst(
-            &long,
-            &[0],
-            &mut |position, value| handed.push((position, value)),
-            |out| {
-                slow += 1;
-                out(0, slow / 10);
-                out(1, 7);
-                Ok(())
-            },
-        )
+        let long = Burst { limit: Duration::from_secs(60), pause: Duration::ZERO };
+        burst(&long, &[0], &mut |position, value| handed.push((position, value)), |out| {
+            slow += 1;
+            out(0, slow / 10);
+            out(1, 7);
+            Ok(())
+        })
         .unwrap();
         assert_eq!(slow, 30, "three changes at ten readings each");
         assert_eq!(handed.len(), 60);
@@ -83,9 +72,7 @@ mod tests {
         };
         burst(&QUICK, &[0], &mut |_, _| {}, &mut still).unwrap();
         assert!(reads > 0);
-        let gone = burst(&QUICK, &[0], &mut |_, _| {}, |_| {
-            Err(ReadFault::Gone("pulled".into()))
-        });
+        let gone = burst(&QUICK, &[0], &mut |_, _| {}, |_| Err(ReadFault::Gone("pulled".into())));
         assert_eq!(gone, Err(ReadFault::Gone("pulled".into())));
     }
 }

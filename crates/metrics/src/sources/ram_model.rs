@@ -31,11 +31,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     let arm = matches!(std::env::consts::ARCH, "aarch64" | "arm");
     let (modules, watts) = (modules(gib), watts(modules(gib), arm));
     let word = if modules == 1 { "module" } else { "modules" };
-    let of = if limit.is_some() {
-        "the container's limit of "
-    } else {
-        ""
-    };
+    let of = if limit.is_some() { "the container's limit of " } else { "" };
     let channel = Channel {
         name: format!("{NAME}:modules"),
         domain: Domain::Ram,
@@ -47,10 +43,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         gain_ci95: Some(GAIN_CI95),
         counts: true,
     };
-    let found = Found::source(RamModel {
-        channels: [channel],
-        microwatts: (watts * 1e6).round() as u64,
-    });
+    let found = Found::source(RamModel { channels: [channel], microwatts: (watts * 1e6).round() as u64 });
     match machine::container(search.roots) {
         Some(kind) if limit.is_none() => found.warn(format!(
             "this is a container ({kind}) without a memory limit: the estimated RAM energy is the whole {}'s",
@@ -75,12 +68,10 @@ fn modules(gib: f64) -> u32 {
 fn watts(modules: u32, arm: bool) -> f64 {
     let (each, least) = if arm { (1.5, 3.0) } else { (5.0, 10.0) };
     let tiers = [(4, 1.0), (4, 0.9), (8, 0.8), (u32::MAX, 0.7)];
-    let (sum, _) = tiers
-        .into_iter()
-        .fold((0.0, modules), |(sum, left), (size, share)| {
-            let here = left.min(size);
-            (sum + f64::from(here) * share * each, left - here)
-        });
+    let (sum, _) = tiers.into_iter().fold((0.0, modules), |(sum, left), (size, share)| {
+        let here = left.min(size);
+        (sum + f64::from(here) * share * each, left - here)
+    });
     sum.max(least)
 }
 
@@ -106,15 +97,9 @@ mod tests {
 
     #[test]
     fn modules_and_watts_by_hand() {
-        for (gib, expected) in [
-            (1.9, 1),
-            (15.6, 2),
-            (62.0, 4),
-            (125.0, 8),
-            (512.0, 8),
-            (1024.0, 16),
-            (9000.0, 32),
-        ] {
+        for (gib, expected) in
+            [(1.9, 1), (15.6, 2), (62.0, 4), (125.0, 8), (512.0, 8), (1024.0, 16), (9000.0, 32)]
+        {
             assert_eq!(modules(gib), expected, "{gib} GiB");
         }
         assert_eq!(watts(1, false), 10.0, "the least");
@@ -127,9 +112,7 @@ mod tests {
 
     #[test]
     fn more_memory_never_needs_less_power() {
-        let powers: Vec<f64> = (1..3000)
-            .map(|gib| watts(modules(f64::from(gib)), false))
-            .collect();
+        let powers: Vec<f64> = (1..3000).map(|gib| watts(modules(f64::from(gib)), false)).collect();
         assert!(powers.windows(2).all(|pair| pair[0] <= pair[1]));
     }
 }

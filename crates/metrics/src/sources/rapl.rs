@@ -23,10 +23,7 @@ pub(super) const NAME: &str = "rapl";
 const GAIN_CI95: f64 = 0.05;
 
 /// The counters move every millisecond or so.
-const PROBE: Burst = Burst {
-    limit: Duration::from_millis(20),
-    pause: Duration::from_micros(300),
-};
+const PROBE: Burst = Burst { limit: Duration::from_millis(20), pause: Duration::from_micros(300) };
 
 /// A zone as the folder shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,11 +60,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
             Err(error) => refused = refused.or(Some(refusal(&file, &error))),
         }
     }
-    let counted = |domain: Domain| {
-        channels
-            .iter()
-            .any(|channel| channel.counts && channel.domain == domain)
-    };
+    let counted = |domain: Domain| channels.iter().any(|channel| channel.counts && channel.domain == domain);
     let (cpu, ram) = (counted(Domain::Cpu), counted(Domain::Ram));
     // Half of the packages would be half of the energy: what is refused in part is refused whole.
     if let Some((reason, remedy)) = refused {
@@ -75,37 +68,20 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     }
     let mut found = match channels.is_empty() {
         true => Found::default(),
-        false => Found::source(Rapl {
-            channels,
-            files,
-            probed: false,
-        }),
+        false => Found::source(Rapl { channels, files, probed: false }),
     };
     if !cpu {
-        found.unavailable.push(missing(
-            NAME,
-            Domain::Cpu,
-            "powercap shows no processor package",
-            "",
-        ));
+        found.unavailable.push(missing(NAME, Domain::Cpu, "powercap shows no processor package", ""));
     }
     if !ram {
-        found.unavailable.push(missing(
-            NAME,
-            Domain::Ram,
-            "this processor shows no memory zone (dram)",
-            "",
-        ));
+        found.unavailable.push(missing(NAME, Domain::Ram, "this processor shows no memory zone (dram)", ""));
     }
     found
 }
 
 fn both(reason: &str, remedy: &str) -> Found {
     let entries = [Domain::Cpu, Domain::Ram].map(|domain| missing(NAME, domain, reason, remedy));
-    Found {
-        unavailable: entries.to_vec(),
-        ..Found::default()
-    }
+    Found { unavailable: entries.to_vec(), ..Found::default() }
 }
 
 /// Why there may be no zones at all, and what to do.
@@ -113,20 +89,14 @@ fn absent(search: &Search<'_>) -> (String, String) {
     let folder = search.roots.powercap.display();
     let reason = format!("{folder} shows no RAPL zones");
     if machine::virtual_machine(search.roots) == Some(true) {
-        return (
-            format!("{reason}; this is a virtual machine"),
-            "measure on the host itself".to_owned(),
-        );
+        return (format!("{reason}; this is a virtual machine"), "measure on the host itself".to_owned());
     }
     match machine::container(search.roots) {
         Some(kind) => (
             format!("{reason}; this is a container ({kind})"),
             format!("mount the host's {folder} into the container read-only"),
         ),
-        None => (
-            reason,
-            "load the kernel module intel_rapl_common, if the processor has RAPL".to_owned(),
-        ),
+        None => (reason, "load the kernel module intel_rapl_common, if the processor has RAPL".to_owned()),
     }
 }
 
@@ -145,12 +115,7 @@ fn zones(folder: &Path) -> Vec<Zone> {
             }
             let path = entry.path();
             let name = machine::line(&path.join("name"))?;
-            Some(Zone {
-                entry: file_name,
-                name,
-                mapped,
-                path,
-            })
+            Some(Zone { entry: file_name, name, mapped, path })
         })
         .collect();
     zones.sort_by(|a, b| a.entry.cmp(&b.entry));
@@ -159,10 +124,7 @@ fn zones(folder: &Path) -> Vec<Zone> {
 
 /// What a zone is for: its domain and whether it counts; `None` where it is not read.
 fn role(zone: &Zone, all: &[Zone]) -> Option<(Domain, bool)> {
-    let twin = || {
-        all.iter()
-            .any(|other| !other.mapped && full_name(other, all) == full_name(zone, all))
-    };
+    let twin = || all.iter().any(|other| !other.mapped && full_name(other, all) == full_name(zone, all));
     if zone.mapped && twin() {
         return None;
     }
@@ -176,10 +138,8 @@ fn role(zone: &Zone, all: &[Zone]) -> Option<(Domain, bool)> {
 
 /// `package-0`, or `package-0:dram` for a zone within another.
 fn full_name(zone: &Zone, all: &[Zone]) -> String {
-    let parent = zone
-        .entry
-        .rsplit_once(':')
-        .and_then(|(parent, _)| all.iter().find(|other| other.entry == parent));
+    let parent =
+        zone.entry.rsplit_once(':').and_then(|(parent, _)| all.iter().find(|other| other.entry == parent));
     match parent {
         Some(parent) => format!("{}:{}", parent.name, zone.name),
         None => zone.name.clone(),

@@ -36,13 +36,7 @@ pub(crate) fn channel(name: &str, domain: Domain, kind: ChannelKind) -> Channel 
 }
 
 pub(crate) fn counter(name: &str, domain: Domain) -> Channel {
-    channel(
-        name,
-        domain,
-        ChannelKind::Counter {
-            wrap_microjoules: None,
-        },
-    )
+    channel(name, domain, ChannelKind::Counter { wrap_microjoules: None })
 }
 
 pub(crate) fn power(name: &str, domain: Domain) -> Channel {
@@ -86,11 +80,7 @@ pub(crate) fn record() -> RunRecord {
         },
         dataset: dataset(),
         checks: Vec::new(),
-        phases: vec![Phase {
-            kind: PhaseKind::Load,
-            start: at(1.0),
-            end: at(11.0),
-        }],
+        phases: vec![Phase { kind: PhaseKind::Load, start: at(1.0), end: at(11.0) }],
         requests: vec![request(0, 1.0, 6.0), request(1, 6.0, 11.0)],
         channels: Vec::new(),
         readings: Vec::new(),
@@ -105,42 +95,23 @@ pub(crate) fn record() -> RunRecord {
 }
 
 pub(crate) fn request(index: usize, sent: f64, end: f64) -> RequestRecord {
-    let chunk = |seconds: f64| Chunk {
-        at: at(seconds),
-        channel: OutputChannel::Content,
-        tokens: None,
-    };
+    let chunk = |seconds: f64| Chunk { at: at(seconds), channel: OutputChannel::Content, tokens: None };
     let generation = Generation {
         sent: Some(at(sent)),
         first_token: Some(at(sent + 0.5)),
         first_content: Some(at(sent + 0.5)),
         end: at(end),
         chunks: vec![chunk(sent + 0.5), chunk(end)],
-        prompt_tokens: Some(TokenCount {
-            tokens: 10,
-            source: TokenCountSource::Server,
-        }),
-        completion_tokens: Some(TokenCount {
-            tokens: 40,
-            source: TokenCountSource::Server,
-        }),
+        prompt_tokens: Some(TokenCount { tokens: 10, source: TokenCountSource::Server }),
+        completion_tokens: Some(TokenCount { tokens: 40, source: TokenCountSource::Server }),
         ..Generation::default()
     };
-    RequestRecord {
-        id: format!("test-1-{index}"),
-        prompt_index: index,
-        scheduled: at(sent),
-        generation,
-    }
+    RequestRecord { id: format!("test-1-{index}"), prompt_index: index, scheduled: at(sent), generation }
 }
 
 pub(crate) fn failed(index: usize, class: ErrorClass) -> RequestRecord {
     let mut request = request(index, 2.0, 3.0);
-    request.generation.error = Some(RequestError {
-        class,
-        message: "no".to_owned(),
-        status: None,
-    });
+    request.generation.error = Some(RequestError { class, message: "no".to_owned(), status: None });
     request
 }
 
@@ -149,13 +120,11 @@ pub(crate) fn add(record: &mut RunRecord, channel: Channel, readings: impl IntoI
     let index = u16::try_from(record.channels.len()).unwrap();
     record.channels.push(channel);
     let readings = readings.into_iter();
-    record
-        .readings
-        .extend(readings.map(|(when, value)| EnergyReading {
-            channel: index,
-            at: at(when),
-            value,
-        }));
+    record.readings.extend(readings.map(|(when, value)| EnergyReading {
+        channel: index,
+        at: at(when),
+        value,
+    }));
     record.readings.sort_by_key(|reading| reading.at);
 }
 
@@ -172,16 +141,8 @@ pub(crate) fn constant(watts: f64) -> impl Iterator<Item = (f64, u64)> {
 /// GPU 300 W and CPU 50 W by counters, RAM 10 W by a model.
 pub(crate) fn measured() -> RunRecord {
     let mut record = record();
-    add(
-        &mut record,
-        counter("nvml:gpu0:energy", Domain::Gpu),
-        constant(300.0),
-    );
-    add(
-        &mut record,
-        counter("rapl:package-0", Domain::Cpu),
-        constant(50.0),
-    );
+    add(&mut record, counter("nvml:gpu0:energy", Domain::Gpu), constant(300.0));
+    add(&mut record, counter("rapl:package-0", Domain::Cpu), constant(50.0));
     let mut ram = power("ram_model:modules", Domain::Ram);
     ram.provenance = Provenance::Estimated;
     ram.gain_ci95 = Some(0.5);
@@ -193,17 +154,10 @@ pub(crate) fn measured() -> RunRecord {
 pub(crate) fn summary(record: &RunRecord) -> Summary {
     summarize(
         record,
-        &SummaryOptions {
-            country_iso_code: Some("USA".to_owned()),
-            ..SummaryOptions::default()
-        },
+        &SummaryOptions { country_iso_code: Some("USA".to_owned()), ..SummaryOptions::default() },
     )
 }
 
 pub(crate) fn ids(summary: &Summary) -> Vec<&str> {
-    summary
-        .warnings
-        .iter()
-        .map(|warning| warning.id.as_str())
-        .collect()
+    summary.warnings.iter().map(|warning| warning.id.as_str()).collect()
 }

@@ -24,11 +24,7 @@ impl Backing for File {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.metadata()?.is_file() {
-            self.sync_all()
-        } else {
-            Ok(())
-        }
+        if self.metadata()?.is_file() { self.sync_all() } else { Ok(()) }
     }
 }
 
@@ -46,13 +42,12 @@ impl LineFile<File> {
     /// Makes the file, or empties it.
     pub(super) fn create(path: &Path) -> Result<Self, Fault> {
         let file = File::options().append(true).create(true).open(path);
-        let file = file.and_then(|file| {
-            if file.metadata()?.is_file() {
-                file.set_len(0).map(|()| file)
-            } else {
-                Ok(file)
-            }
-        });
+        let file =
+            file.and_then(
+                |file| {
+                    if file.metadata()?.is_file() { file.set_len(0).map(|()| file) } else { Ok(file) }
+                },
+            );
         let backing = file.map_err(|error| io_fault(path, "the file cannot be made", &error))?;
         Ok(Self::over(path, backing))
     }
@@ -60,13 +55,7 @@ impl LineFile<File> {
 
 impl<B: Backing> LineFile<B> {
     fn over(path: &Path, backing: B) -> Self {
-        Self {
-            path: path.to_owned(),
-            backing,
-            pending: Vec::new(),
-            length: 0,
-            fault: None,
-        }
+        Self { path: path.to_owned(), backing, pending: Vec::new(), length: 0, fault: None }
     }
 
     /// Adds a line to what the next flush writes.
@@ -93,10 +82,7 @@ impl<B: Backing> LineFile<B> {
 
     /// Keeps the whole lines of what was written of a flush, and the first fault.
     fn give_up(&mut self, written: &[u8], error: &io::Error) {
-        let whole = written
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |newline| newline + 1);
+        let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         self.length += whole as u64;
         if whole < written.len()
             && let Err(error) = self.backing.cut(self.length)

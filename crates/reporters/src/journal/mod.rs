@@ -102,9 +102,7 @@ impl Journal {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let internal = |cause: &str| Fault::new(FaultKind::Internal, "journal", cause);
         let writer = writer.ok_or_else(|| internal("it was finished before"))?;
-        writer
-            .join()
-            .unwrap_or_else(|_| Err(internal("its thread panicked")))
+        writer.join().unwrap_or_else(|_| Err(internal("its thread panicked")))
     }
 
     /// Hands an entry to the thread; when that has ended there is nobody to tell and nothing to lose.
@@ -172,9 +170,7 @@ impl Files {
         let mut going = true;
         while going {
             // All senders gone without a finish: the run panicked; what came is written.
-            going = entries
-                .recv()
-                .is_ok_and(|entry| self.take(entry, &mut channels_seen));
+            going = entries.recv().is_ok_and(|entry| self.take(entry, &mut channels_seen));
             while going && let Ok(entry) = entries.try_recv() {
                 going = self.take(entry, &mut channels_seen);
             }

@@ -50,12 +50,8 @@ fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
 
 fn for_each_line(path: &Path, mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), Fault> {
     let unreadable = |error: std::io::Error| {
-        Fault::new(
-            FaultKind::Usage,
-            path.display().to_string(),
-            format!("cannot be read: {error}"),
-        )
-        .remedy("name the folder of a run")
+        Fault::new(FaultKind::Usage, path.display().to_string(), format!("cannot be read: {error}"))
+            .remedy("name the folder of a run")
     };
     let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut line = Vec::new();

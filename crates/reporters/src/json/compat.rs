@@ -27,12 +27,7 @@ pub(crate) fn number_or_null(value: Option<f64>) -> Value {
 
 /// What stands in the config under `section.key`; null where nothing does.
 fn config_value(report: Report<'_>, section: &str, key: &str) -> Value {
-    report
-        .config
-        .get(section)
-        .and_then(|section| section.get(key))
-        .cloned()
-        .unwrap_or(Value::Null)
+    report.config.get(section).and_then(|section| section.get(key)).cloned().unwrap_or(Value::Null)
 }
 
 /// A text of the config.
@@ -55,10 +50,7 @@ fn config(report: Report<'_>) -> Value {
 fn summary(report: Report<'_>) -> Value {
     let summary = report.summary;
     let tokens = &summary.tokens;
-    let total_tokens = tokens
-        .prompt
-        .zip(tokens.completion)
-        .map(|(prompt, completion)| prompt + completion);
+    let total_tokens = tokens.prompt.zip(tokens.completion).map(|(prompt, completion)| prompt + completion);
     let latency = &summary.latency;
     json!({
         "total_prompts": summary.counts.total,
@@ -92,33 +84,16 @@ fn energy(report: Report<'_>) -> Map<String, Value> {
     let carbon = &report.summary.carbon;
     let mut section = Map::new();
     let grams = carbon.emissions.value;
-    section.insert(
-        "emissions_kg_co2eq".to_owned(),
-        number_or_null(grams.map(|grams| grams / 1000.0)),
-    );
+    section.insert("emissions_kg_co2eq".to_owned(), number_or_null(grams.map(|grams| grams / 1000.0)));
     section.insert("emissions_g_co2eq".to_owned(), number_or_null(grams));
     for (prefix, figure) in energies(report) {
-        let watt_hours = figure
-            .and_then(|figure| figure.value)
-            .map(|joules| joules / JOULES_PER_WATT_HOUR);
-        section.insert(
-            format!("{prefix}_kwh"),
-            number_or_null(watt_hours.map(|wh| wh / 1000.0)),
-        );
+        let watt_hours = figure.and_then(|figure| figure.value).map(|joules| joules / JOULES_PER_WATT_HOUR);
+        section.insert(format!("{prefix}_kwh"), number_or_null(watt_hours.map(|wh| wh / 1000.0)));
         section.insert(format!("{prefix}_wh"), number_or_null(watt_hours));
     }
-    section.insert(
-        "duration_seconds".to_owned(),
-        number_or_null(report.summary.duration.value),
-    );
-    section.insert(
-        "carbon_intensity_g_per_kwh".to_owned(),
-        number_or_null(carbon.intensity.value),
-    );
-    section.insert(
-        "project_name".to_owned(),
-        config_value(report, "metrics", "project_name"),
-    );
+    section.insert("duration_seconds".to_owned(), number_or_null(report.summary.duration.value));
+    section.insert("carbon_intensity_g_per_kwh".to_owned(), number_or_null(carbon.intensity.value));
+    section.insert("project_name".to_owned(), config_value(report, "metrics", "project_name"));
     section.insert("country".to_owned(), json!(carbon.country_iso_code));
     section.insert("region".to_owned(), json!(carbon.region));
     section
@@ -129,23 +104,14 @@ pub(super) fn reasons(report: Report<'_>) -> Map<String, Value> {
     let mut reasons = Map::new();
     let mut note = |key: String, figure: &Figure| {
         if figure.value.is_none() {
-            reasons.insert(
-                key,
-                json!(figure.reason.as_deref().unwrap_or("no reason was given")),
-            );
+            reasons.insert(key, json!(figure.reason.as_deref().unwrap_or("no reason was given")));
         }
     };
     let summary = report.summary;
     note("summary.total_duration_seconds".to_owned(), &summary.duration);
-    note(
-        "summary.throughput_tokens_per_second".to_owned(),
-        &summary.throughput.total_tokens_per_second,
-    );
+    note("summary.throughput_tokens_per_second".to_owned(), &summary.throughput.total_tokens_per_second);
     note("energy.emissions_g_co2eq".to_owned(), &summary.carbon.emissions);
-    note(
-        "energy.carbon_intensity_g_per_kwh".to_owned(),
-        &summary.carbon.intensity,
-    );
+    note("energy.carbon_intensity_g_per_kwh".to_owned(), &summary.carbon.intensity);
     let nothing = Figure::unavailable("J", "no source looked at this domain");
     for (prefix, figure) in energies(report) {
         note(format!("energy.{prefix}_wh"), figure.unwrap_or(&nothing));
@@ -155,19 +121,11 @@ pub(super) fn reasons(report: Report<'_>) -> Map<String, Value> {
 
 fn gpu_stats(report: Report<'_>) -> Value {
     let states = &report.record.gpu_states;
-    Value::Object(
-        states
-            .iter()
-            .map(|state| (format!("gpu_{}", state.index), gpu(state)))
-            .collect(),
-    )
+    Value::Object(states.iter().map(|state| (format!("gpu_{}", state.index), gpu(state))).collect())
 }
 
 fn gpu(state: &GpuState) -> Value {
-    let share = state
-        .memory_used_mib
-        .zip(state.memory_total_mib)
-        .filter(|(_, total)| *total > 0.0);
+    let share = state.memory_used_mib.zip(state.memory_total_mib).filter(|(_, total)| *total > 0.0);
     json!({
         "utilization_percent": number_or_null(state.utilization_percent),
         "memory_used_mb": number_or_null(state.memory_used_mib),
@@ -194,12 +152,7 @@ fn backend_info(report: Report<'_>) -> Value {
 
 fn metrics_metadata(report: Report<'_>) -> Value {
     let record = report.record;
-    let known = |domain| {
-        report
-            .summary
-            .domain(domain)
-            .is_some_and(|entry: &_| entry.energy.value.is_some())
-    };
+    let known = |domain| report.summary.domain(domain).is_some_and(|entry: &_| entry.energy.value.is_some());
     let domains = [Domain::Gpu, Domain::Cpu, Domain::Ram, Domain::Node];
     let mut capabilities: Vec<String> = domains
         .into_iter()

@@ -29,10 +29,7 @@ impl Reporter for Json {
 
     fn write(&self, report: Report<'_>, place: &Place) -> Result<Vec<Written>, Fault> {
         let path = place.run_dir.join(FILE_NAME);
-        write_whole(
-            &path,
-            &pretty(&path.display().to_string(), &report_value(report))?,
-        )?;
+        write_whole(&path, &pretty(&path.display().to_string(), &report_value(report))?)?;
         Ok(vec![Written::at(&path)])
     }
 }
@@ -72,11 +69,8 @@ fn warnings(report: Report<'_>) -> Vec<Value> {
         .warnings
         .iter()
         .map(|warning| json!({ "id": warning.id, "message": warning.message, "remedy": warning.remedy }));
-    let seen = report
-        .record
-        .warnings
-        .iter()
-        .map(|text| json!({ "id": "run", "message": text, "remedy": "" }));
+    let seen =
+        report.record.warnings.iter().map(|text| json!({ "id": "run", "message": text, "remedy": "" }));
     judged.chain(seen).collect()
 }
 
@@ -88,11 +82,7 @@ fn value<T: Serialize>(part: &T) -> Value {
 /// A value as the text of a file.
 pub(crate) fn pretty(what: &str, value: &Value) -> Result<Vec<u8>, Fault> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| {
-        Fault::new(
-            FaultKind::Internal,
-            what,
-            format!("cannot be put into JSON: {error}"),
-        )
+        Fault::new(FaultKind::Internal, what, format!("cannot be put into JSON: {error}"))
     })?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -26,12 +26,7 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
     let carbon = carbon_row(report);
     rows.extend(self::rows(std::slice::from_ref(&carbon), GRAMS, GRAMS, page));
     let columns = vec!["per request", "per output token", "whole run"];
-    Table {
-        heading: "ENERGY",
-        columns,
-        rows,
-    }
-    .draw(page);
+    Table { heading: "ENERGY", columns, rows }.draw(page);
     draw_rates(report, page);
     draw_power(report, page);
     if report.summary.energy.total.ci95.is_some() {
@@ -67,10 +62,7 @@ fn energy_rows(report: Report<'_>) -> Vec<Costs> {
         .iter()
         .map(|entry| {
             let (per_request, per_token) = match entry.domain {
-                Domain::Gpu => (
-                    energy.gpu_per_request.clone(),
-                    energy.gpu_per_output_token.clone(),
-                ),
+                Domain::Gpu => (energy.gpu_per_request.clone(), energy.gpu_per_output_token.clone()),
                 _ => shared(report, &entry.energy),
             };
             costs(label(entry.domain), per_request, per_token, &entry.energy)
@@ -96,10 +88,7 @@ fn costs(label: &str, per_request: Figure, per_token: Figure, joules: &Figure) -
 fn shared(report: Report<'_>, whole: &Figure) -> (Figure, Figure) {
     let summary = report.summary;
     let per_request = whole.per(summary.counts.successful as f64, "per request");
-    let tokens = summary
-        .tokens
-        .completion
-        .filter(|_| summary.tokens.uncounted == 0);
+    let tokens = summary.tokens.completion.filter(|_| summary.tokens.uncounted == 0);
     let per_token = match tokens {
         Some(tokens) => whole.per(tokens as f64, "per token"),
         None => Figure::unavailable("per token", "no request has a token count"),
@@ -120,11 +109,7 @@ fn origin(figure: &Figure) -> String {
 fn carbon_row(report: Report<'_>) -> Costs {
     let carbon = &report.summary.carbon;
     let (per_request, per_token) = shared(report, &carbon.emissions);
-    let prose = if carbon.emissions.value.is_some() {
-        carbon_basis(report)
-    } else {
-        "see below".to_owned()
-    };
+    let prose = if carbon.emissions.value.is_some() { carbon_basis(report) } else { "see below".to_owned() };
     Costs {
         label: "CO2e".to_owned(),
         per_request,
@@ -142,10 +127,7 @@ fn carbon_basis(report: Report<'_>) -> String {
     place.extend(carbon.country_iso_code.clone());
     place.extend(carbon.region.clone());
     place.extend(carbon.intensity_year.map(|year| year.to_string()));
-    let intensity = carbon
-        .intensity
-        .value
-        .map(|value| format!("{} g/kWh", units::significant(value, 3)));
+    let intensity = carbon.intensity.value.map(|value| format!("{} g/kWh", units::significant(value, 3)));
     let mut parts = vec![place.join(" ")];
     parts.extend(intensity);
     if carbon.pue != 1.0 {
@@ -171,11 +153,7 @@ fn rows(costs: &[Costs], small: units::Family, whole: units::Family, page: &Page
         ],
         mark: mark(row.provenance),
         prose: page.clean(&row.prose),
-        style: if row.whole.value.is_some() {
-            Style::Plain
-        } else {
-            Style::Dim
-        },
+        style: if row.whole.value.is_some() { Style::Plain } else { Style::Dim },
     };
     costs.iter().map(row).collect()
 }
@@ -209,9 +187,7 @@ fn draw_rates(report: Report<'_>, page: &mut Page) {
 fn draw_power(report: Report<'_>, page: &mut Page) {
     let glyphs = page.glyphs;
     let watts = |figure: &Figure| {
-        figure
-            .value
-            .map(|value| units::figure(figure, WATTS, pick_common(WATTS, [value]), &glyphs))
+        figure.value.map(|value| units::figure(figure, WATTS, pick_common(WATTS, [value]), &glyphs))
     };
     let parts: Vec<String> = report
         .summary
@@ -220,25 +196,14 @@ fn draw_power(report: Report<'_>, page: &mut Page) {
         .iter()
         .filter_map(|entry| {
             let mean = watts(&entry.mean_power)?;
-            let peak = entry.peak_power.value.map(|peak| {
-                format!(
-                    ", peak {}",
-                    units::plain(peak, pick_common(WATTS, [peak]), &glyphs)
-                )
-            });
-            Some(format!(
-                "{} {mean}{}",
-                label(entry.domain),
-                peak.unwrap_or_default()
-            ))
+            let peak = entry
+                .peak_power
+                .value
+                .map(|peak| format!(", peak {}", units::plain(peak, pick_common(WATTS, [peak]), &glyphs)));
+            Some(format!("{} {mean}{}", label(entry.domain), peak.unwrap_or_default()))
         })
         .collect();
     if !parts.is_empty() {
-        page.parts(
-            (Style::Dim, "   power    "),
-            Style::Plain,
-            &parts,
-            &format!(" {} ", glyphs.dot),
-        );
+        page.parts((Style::Dim, "   power    "), Style::Plain, &parts, &format!(" {} ", glyphs.dot));
     }
 }

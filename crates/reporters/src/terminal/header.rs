@@ -20,10 +20,8 @@ fn draw_banners(report: Report<'_>, page: &mut Page) {
         page.paragraph((Style::Bad, " SYNTHETIC  "), Style::Bad, text);
     }
     let counts = &report.summary.counts;
-    let seen = format!(
-        "the figures below are of the {} requests that succeeded until then",
-        counts.successful
-    );
+    let seen =
+        format!("the figures below are of the {} requests that succeeded until then", counts.successful);
     match &record.ending {
         Ending::Complete => {}
         Ending::Interrupted => {
@@ -42,24 +40,13 @@ fn draw_title(report: Report<'_>, page: &mut Page) {
     let record = report.record;
     let backend = &record.backend;
     let server = page.clean(backend.server.as_deref().unwrap_or(&backend.backend));
-    let place = backend
-        .endpoint
-        .as_deref()
-        .map(|endpoint| format!(" at {}", page.clean(host(endpoint))));
-    let device = backend
-        .device
-        .as_deref()
-        .map(|device| format!(" on {}", page.clean(device)));
+    let place = backend.endpoint.as_deref().map(|endpoint| format!(" at {}", page.clean(host(endpoint))));
+    let device = backend.device.as_deref().map(|device| format!(" on {}", page.clean(device)));
     let requests = report.summary.counts.total as u64;
     let parts = [
         page.clean(&backend.model),
         format!("{server}{}", place.or(device).unwrap_or_default()),
-        format!(
-            "{} {} ({})",
-            count(requests),
-            plural(requests, "prompt"),
-            page.clean(&record.dataset.name)
-        ),
+        format!("{} {} ({})", count(requests), plural(requests, "prompt"), page.clean(&record.dataset.name)),
         format!("{} at a time", record.plan.load.concurrency),
     ];
     let separator = format!(" {} ", page.glyphs.dot);
@@ -83,12 +70,7 @@ fn draw_checks(report: Report<'_>, page: &mut Page) {
         .collect();
     if !parts.is_empty() {
         let warned = checks.iter().any(|check| check.outcome == CheckOutcome::Warning);
-        page.parts(
-            (Style::Plain, " "),
-            if warned { Style::Notice } else { Style::Good },
-            &parts,
-            "   ",
-        );
+        page.parts((Style::Plain, " "), if warned { Style::Notice } else { Style::Good }, &parts, "   ");
     }
 }
 
@@ -101,9 +83,5 @@ fn host(endpoint: &str) -> &str {
 
 /// `prompt` or `prompts`.
 pub(super) fn plural(number: u64, word: &str) -> String {
-    if number == 1 {
-        word.to_owned()
-    } else {
-        format!("{word}s")
-    }
+    if number == 1 { word.to_owned() } else { format!("{word}s") }
 }

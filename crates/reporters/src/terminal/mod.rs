@@ -37,11 +37,7 @@ pub struct TerminalOptions {
 impl Default for TerminalOptions {
     /// 100 columns, no colour, Unicode.
     fn default() -> Self {
-        Self {
-            width: BEST_WIDTH,
-            color: false,
-            unicode: true,
-        }
+        Self { width: BEST_WIDTH, color: false, unicode: true }
     }
 }
 

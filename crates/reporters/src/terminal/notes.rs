@@ -30,46 +30,25 @@ pub(super) fn draw_failures(report: Report<'_>, page: &mut Page) {
         parts.push(format!("{} cancelled by the end of the run", counts.cancelled));
     }
     page.paragraph((Style::Heading, " REQUESTS  "), Style::Plain, &parts.join(", "));
-    for (class, number) in counts
-        .errors
-        .iter()
-        .filter(|(class, _)| **class != ErrorClass::Cancelled)
-    {
+    for (class, number) in counts.errors.iter().filter(|(class, _)| **class != ErrorClass::Cancelled) {
         let message =
             first_message(report, *class).map(|text| fit(&page.clean(text), LONGEST_MESSAGE, &page.glyphs));
         let text = match message.filter(|message| !message.is_empty()) {
             Some(message) => format!("{}, for example: {message}", class_word(*class)),
             None => class_word(*class).to_owned(),
         };
-        page.paragraph(
-            (Style::Bad, &format!("   {} {number} ", page.glyphs.cross)),
-            Style::Plain,
-            &text,
-        );
+        page.paragraph((Style::Bad, &format!("   {} {number} ", page.glyphs.cross)), Style::Plain, &text);
     }
     if counts.failed > 0 {
-        let text = format!(
-            "each one's cause and times are in {}, under `error`",
-            journal::REQUESTS_FILE_NAME
-        );
-        page.paragraph(
-            (Style::Dim, &format!("     {} ", page.glyphs.arrow)),
-            Style::Notice,
-            &text,
-        );
+        let text =
+            format!("each one's cause and times are in {}, under `error`", journal::REQUESTS_FILE_NAME);
+        page.paragraph((Style::Dim, &format!("     {} ", page.glyphs.arrow)), Style::Notice, &text);
     }
 }
 
 fn first_message(report: Report<'_>, class: ErrorClass) -> Option<&str> {
-    let errors = report
-        .record
-        .requests
-        .iter()
-        .filter_map(|request| request.generation.error.as_ref());
-    errors
-        .into_iter()
-        .find(|error| error.class == class)
-        .map(|error| error.message.as_str())
+    let errors = report.record.requests.iter().filter_map(|request| request.generation.error.as_ref());
+    errors.into_iter().find(|error| error.class == class).map(|error| error.message.as_str())
 }
 
 fn class_word(class: ErrorClass) -> &'static str {
@@ -122,12 +101,7 @@ struct Unknown {
 fn unknown(report: Report<'_>) -> Vec<Unknown> {
     let summary = report.summary;
     let mut list: Vec<Unknown> = Vec::new();
-    for entry in summary
-        .energy
-        .domains
-        .iter()
-        .filter(|entry| entry.energy.value.is_none())
-    {
+    for entry in summary.energy.domains.iter().filter(|entry| entry.energy.value.is_none()) {
         let (what, why) = (label(entry.domain).to_owned(), why(&entry.energy));
         let remedies = remedies(report, entry.domain);
         match list.iter_mut().find(|known| known.why == why) {
@@ -136,11 +110,7 @@ fn unknown(report: Report<'_>) -> Vec<Unknown> {
                 known.remedies.extend(remedies);
                 known.remedies.dedup();
             }
-            None => list.push(Unknown {
-                what: vec![what],
-                why,
-                remedies,
-            }),
+            None => list.push(Unknown { what: vec![what], why, remedies }),
         }
     }
     for known in &mut list {
@@ -153,48 +123,29 @@ fn unknown(report: Report<'_>) -> Vec<Unknown> {
     }
     let mut add = |what: &str, figure: &Figure| {
         if figure.value.is_none() {
-            list.push(Unknown {
-                what: vec![what.to_owned()],
-                why: why(figure),
-                remedies: Vec::new(),
-            });
+            list.push(Unknown { what: vec![what.to_owned()], why: why(figure), remedies: Vec::new() });
         }
     };
     if summary.energy.total.value.is_some() {
         add("energy per output token", &summary.energy.per_output_token);
         add("CO2e", &summary.carbon.emissions);
     }
-    add(
-        "output tokens per second",
-        &summary.throughput.output_tokens_per_second,
-    );
+    add("output tokens per second", &summary.throughput.output_tokens_per_second);
     if summary.latency.time_to_first_token.is_none() {
         let why = "no response was streamed, so the moment of its first token could not be seen".to_owned();
-        list.push(Unknown {
-            what: vec!["time to first token".to_owned()],
-            why,
-            remedies: Vec::new(),
-        });
+        list.push(Unknown { what: vec!["time to first token".to_owned()], why, remedies: Vec::new() });
     }
     list
 }
 
 fn why(figure: &Figure) -> String {
-    figure
-        .reason
-        .clone()
-        .unwrap_or_else(|| "no reason was given".to_owned())
+    figure.reason.clone().unwrap_or_else(|| "no reason was given".to_owned())
 }
 
 /// What would make a domain's sources available, each once.
 fn remedies(report: Report<'_>, domain: Domain) -> Vec<String> {
     let mut remedies: Vec<String> = Vec::new();
-    for source in report
-        .record
-        .unavailable_sources
-        .iter()
-        .filter(|source| source.domain == domain)
-    {
+    for source in report.record.unavailable_sources.iter().filter(|source| source.domain == domain) {
         if !source.remedy.is_empty() && !remedies.contains(&source.remedy) {
             remedies.push(source.remedy.clone());
         }
@@ -231,16 +182,10 @@ fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
         let failed = plural(counts.failed as u64, "request");
         (
             Style::Notice,
-            format!(
-                "in part: {} {failed} failed, and their energy is in the figures",
-                counts.failed
-            ),
+            format!("in part: {} {failed} failed, and their energy is in the figures", counts.failed),
         )
     } else if notes > 0 {
-        (
-            Style::Notice,
-            format!("yes, with {notes} {}", plural(notes as u64, "note")),
-        )
+        (Style::Notice, format!("yes, with {notes} {}", plural(notes as u64, "note")))
     } else {
         (Style::Good, "yes".to_owned())
     }
@@ -250,17 +195,9 @@ fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
 fn notes(report: Report<'_>, page: &Page) -> Vec<(String, String)> {
     let clean = |text: &str| page.clean(text);
     let said_above = |id: &str| SAID_ABOVE.contains(&id);
-    let judged = report
-        .summary
-        .warnings
-        .iter()
-        .filter(|warning| !said_above(&warning.id));
+    let judged = report.summary.warnings.iter().filter(|warning| !said_above(&warning.id));
     let judged = judged.map(|warning| (clean(&warning.message), clean(&warning.remedy)));
-    let seen = report
-        .record
-        .warnings
-        .iter()
-        .map(|text| (clean(text), String::new()));
+    let seen = report.record.warnings.iter().map(|text| (clean(text), String::new()));
     let mut notes: Vec<(String, String)> = Vec::new();
     for note in judged.chain(seen) {
         if !notes.iter().any(|known| known.0 == note.0) {

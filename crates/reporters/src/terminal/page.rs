@@ -42,12 +42,7 @@ pub(super) struct Page {
 
 impl Page {
     pub(super) fn new(width: usize, color: bool, unicode: bool) -> Self {
-        Self {
-            width: width.max(super::MIN_WIDTH),
-            glyphs: Glyphs::new(unicode),
-            color,
-            lines: Vec::new(),
-        }
+        Self { width: width.max(super::MIN_WIDTH), glyphs: Glyphs::new(unicode), color, lines: Vec::new() }
     }
 
     pub(super) fn clean(&self, text: &str) -> String {
@@ -81,11 +76,8 @@ impl Page {
     fn hang(&mut self, prefix: (Style, &str), style: Style, lines: Vec<String>) {
         let indent = " ".repeat(width_of(prefix.1));
         for (number, text) in lines.into_iter().enumerate() {
-            let head = if number == 0 {
-                (prefix.0, prefix.1.to_owned())
-            } else {
-                (Style::Plain, indent.clone())
-            };
+            let head =
+                if number == 0 { (prefix.0, prefix.1.to_owned()) } else { (Style::Plain, indent.clone()) };
             self.lines.push(vec![head, (style, text)]);
         }
     }

@@ -20,11 +20,7 @@ pub(super) fn draw(written: &[Written], page: &mut Page) {
     let mut head = " Saved  ";
     for (folder, names) in &folders {
         let shown = page.clean(&folder.display().to_string());
-        let place = if names.len() == 1 {
-            format!("{shown}/{}", names[0])
-        } else {
-            format!("{shown}/")
-        };
+        let place = if names.len() == 1 { format!("{shown}/{}", names[0]) } else { format!("{shown}/") };
         page.paragraph((Style::Heading, head), Style::Plain, &place);
         if names.len() > 1 {
             let names: Vec<String> = with_commas(names);
@@ -36,21 +32,12 @@ pub(super) fn draw(written: &[Written], page: &mut Page) {
         if let Some(note) = &file.note {
             let name = page.clean(&file.path.file_name().unwrap_or_default().to_string_lossy());
             let text = format!("{name}: {}", page.clean(note));
-            page.paragraph(
-                (Style::Plain, &format!("   {} ", page.glyphs.dot)),
-                Style::Notice,
-                &text,
-            );
+            page.paragraph((Style::Plain, &format!("   {} ", page.glyphs.dot)), Style::Notice, &text);
         }
     }
-    if written
-        .iter()
-        .any(|file| file.path.file_name() == Some(json::FILE_NAME.as_ref()))
-    {
-        let text = format!(
-            "every figure with its interval and source is under `figures` in {}",
-            json::FILE_NAME
-        );
+    if written.iter().any(|file| file.path.file_name() == Some(json::FILE_NAME.as_ref())) {
+        let text =
+            format!("every figure with its interval and source is under `figures` in {}", json::FILE_NAME);
         page.paragraph((Style::Heading, " Next   "), Style::Plain, &text);
     }
 }
@@ -60,12 +47,6 @@ fn with_commas(names: &[String]) -> Vec<String> {
     names
         .iter()
         .enumerate()
-        .map(|(at, name)| {
-            if at < last {
-                format!("{name},")
-            } else {
-                name.clone()
-            }
-        })
+        .map(|(at, name)| if at < last { format!("{name},") } else { name.clone() })
         .collect()
 }

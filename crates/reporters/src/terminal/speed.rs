@@ -36,12 +36,7 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
             "no request succeeded, so there is nothing to time",
         );
     } else {
-        Table {
-            heading: "SPEED",
-            columns: vec!["mean", "p50", "p95", "p99"],
-            rows,
-        }
-        .draw(page);
+        Table { heading: "SPEED", columns: vec!["mean", "p50", "p95", "p99"], rows }.draw(page);
     }
     draw_throughput(report, page);
     draw_caution(report, page);
@@ -53,11 +48,7 @@ fn row(label: &str, distribution: &Distribution, glyphs: &Glyphs) -> Row {
     mean.ci95 = distribution.mean_ci95;
     let value = |value: f64| {
         // A tail far beyond the median reads better in its own unit.
-        let scale = if value >= 10_000.0 * scale.factor() {
-            pick(SECONDS, value)
-        } else {
-            scale
-        };
+        let scale = if value >= 10_000.0 * scale.factor() { pick(SECONDS, value) } else { scale };
         plain(value, scale, glyphs)
     };
     Row {
@@ -77,41 +68,26 @@ fn row(label: &str, distribution: &Distribution, glyphs: &Glyphs) -> Row {
 fn draw_throughput(report: Report<'_>, page: &mut Page) {
     let throughput = &report.summary.throughput;
     let rate = |figure: &Figure, unit: &str| {
-        Some(format!(
-            "{} {unit}",
-            units::with_interval(figure.value?, figure.ci95, &page.glyphs)
-        ))
+        Some(format!("{} {unit}", units::with_interval(figure.value?, figure.ci95, &page.glyphs)))
     };
     let mut parts: Vec<String> = Vec::new();
     parts.extend(rate(&throughput.output_tokens_per_second, "output tok/s"));
     parts.extend(rate(&throughput.requests_per_second, "requests/s"));
     parts.extend(tokens(report));
     if let Some(seconds) = report.summary.duration.value {
-        parts.push(format!(
-            "in {}",
-            plain(seconds, pick(SECONDS, seconds), &page.glyphs)
-        ));
+        parts.push(format!("in {}", plain(seconds, pick(SECONDS, seconds), &page.glyphs)));
     }
     let separator = format!(" {} ", page.glyphs.dot);
-    page.parts(
-        (Style::Plain, "   throughput   "),
-        Style::Plain,
-        &parts,
-        &separator,
-    );
+    page.parts((Style::Plain, "   throughput   "), Style::Plain, &parts, &separator);
 }
 
 /// For example `12,742 tokens out, 8,511 in (server's count)`.
 fn tokens(report: Report<'_>) -> Option<String> {
     let tokens = &report.summary.tokens;
-    let out = tokens
-        .completion
-        .map(|out| format!("{} {} out", count(out), plural(out, "token")));
+    let out = tokens.completion.map(|out| format!("{} {} out", count(out), plural(out, "token")));
     let prompt = tokens.prompt.map(|prompt| format!("{} in", count(prompt)));
-    let cached = tokens
-        .cached_prompt
-        .filter(|cached| *cached > 0)
-        .map(|cached| format!("{} cached", count(cached)));
+    let cached =
+        tokens.cached_prompt.filter(|cached| *cached > 0).map(|cached| format!("{} cached", count(cached)));
     let counts: Vec<String> = [out, prompt, cached].into_iter().flatten().collect();
     if counts.is_empty() {
         return None;
@@ -124,10 +100,7 @@ fn tokens(report: Report<'_>) -> Option<String> {
     };
     let words: Vec<String> = match sources.len() {
         1 => sources.keys().map(|source| word(source).to_owned()).collect(),
-        _ => sources
-            .iter()
-            .map(|(source, requests)| format!("{requests} by {}", word(source)))
-            .collect(),
+        _ => sources.iter().map(|(source, requests)| format!("{requests} by {}", word(source))).collect(),
     };
     let uncounted = (tokens.uncounted > 0).then(|| format!("{} requests uncounted", tokens.uncounted));
     let basis: Vec<String> = words.into_iter().chain(uncounted).collect();
@@ -136,12 +109,7 @@ fn tokens(report: Report<'_>) -> Option<String> {
 
 /// What the percentiles of a short run are worth.
 fn draw_caution(report: Report<'_>, page: &mut Page) {
-    let observed = report
-        .summary
-        .latency
-        .end_to_end
-        .as_ref()
-        .map_or(0, |distribution| distribution.count);
+    let observed = report.summary.latency.end_to_end.as_ref().map_or(0, |distribution| distribution.count);
     if (1..ENOUGH_FOR_P99).contains(&observed) {
         let requests = plural(observed as u64, "request");
         let text = format!(

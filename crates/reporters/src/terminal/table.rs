@@ -48,10 +48,7 @@ impl Table {
         if layout.figures() > page.width {
             return self.draw_stacked(page);
         }
-        let mut heading = vec![(
-            Style::Heading,
-            pad_right(&format!(" {}", self.heading), layout.label),
-        )];
+        let mut heading = vec![(Style::Heading, pad_right(&format!(" {}", self.heading), layout.label))];
         for (name, width) in self.columns.iter().zip(&layout.cells) {
             heading.push((Style::Dim, pad_left(name, width + layout.gap)));
         }
@@ -60,11 +57,7 @@ impl Table {
             draw_row(row, &layout, page);
         }
         if layout.prose.is_none() {
-            for row in self
-                .rows
-                .iter()
-                .filter(|row| !row.prose.is_empty() || !row.mark.is_empty())
-            {
+            for row in self.rows.iter().filter(|row| !row.prose.is_empty() || !row.mark.is_empty()) {
                 let prefix = format!("{INDENT}{}: ", row.label);
                 page.paragraph((Style::Dim, &prefix), Style::Dim, &joined(row));
             }
@@ -88,11 +81,7 @@ impl Table {
             prose: None,
         };
         let bare = mark == 0 && self.rows.iter().all(|row| row.prose.is_empty());
-        let needed = if bare {
-            0
-        } else {
-            layout.mark_columns() + LEAST_PROSE
-        };
+        let needed = if bare { 0 } else { layout.mark_columns() + LEAST_PROSE };
         if layout.figures() + needed > width {
             layout.gap = NARROW_GAP;
         }
@@ -107,11 +96,7 @@ impl Table {
         for row in &self.rows {
             let about = joined(row);
             let gap = if about.is_empty() { "" } else { ": " };
-            page.paragraph(
-                (Style::Plain, INDENT),
-                row.style,
-                &format!("{}{gap}{about}", row.label),
-            );
+            page.paragraph((Style::Plain, INDENT), row.style, &format!("{}{gap}{about}", row.label));
             let cells = self.columns.iter().zip(&row.cells);
             let cells: Vec<String> = cells.map(|(name, cell)| format!("{name} {cell}")).collect();
             page.parts((Style::Plain, "     "), row.style, &cells, "   ");
@@ -132,10 +117,7 @@ impl Layout {
 }
 
 fn draw_row(row: &Row, layout: &Layout, page: &mut Page) {
-    let mut spans: Vec<Span> = vec![(
-        row.style,
-        pad_right(&format!("{INDENT}{}", row.label), layout.label),
-    )];
+    let mut spans: Vec<Span> = vec![(row.style, pad_right(&format!("{INDENT}{}", row.label), layout.label))];
     for (cell, width) in row.cells.iter().zip(&layout.cells) {
         spans.push((row.style, pad_left(cell, width + layout.gap)));
     }
@@ -154,11 +136,7 @@ fn draw_row(row: &Row, layout: &Layout, page: &mut Page) {
 
 fn joined(row: &Row) -> String {
     let parts = [row.mark.as_str(), row.prose.as_str()];
-    parts
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(", ")
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 fn pad_right(text: &str, width: usize) -> String {

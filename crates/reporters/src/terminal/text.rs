@@ -153,9 +153,8 @@ pub(crate) fn pack<'a>(
         }
         let mut rest = part;
         while width_of(rest) > width {
-            let mut spaces = rest
-                .char_indices()
-                .filter(|(at, letter)| *letter == ' ' && width_of(&rest[..*at]) <= width);
+            let mut spaces =
+                rest.char_indices().filter(|(at, letter)| *letter == ' ' && width_of(&rest[..*at]) <= width);
             let (head, tail) = match spaces.next_back() {
                 Some((at, _)) if at > 0 => (&rest[..at], rest[at..].trim_start()),
                 _ => split_at_width(rest, width),
@@ -177,10 +176,7 @@ mod tests {
     fn foreign_text_cannot_steer_the_terminal() {
         let glyphs = Glyphs::new(true);
         assert_eq!(glyphs.clean("a\u{1b}[31mred\n\tb\u{202e}c"), "a [31mred b c");
-        assert_eq!(
-            Glyphs::new(false).clean("2 DIMMs × 5 W, ± 3 µs, 模"),
-            "2 DIMMs x 5 W, +- 3 us, ?"
-        );
+        assert_eq!(Glyphs::new(false).clean("2 DIMMs × 5 W, ± 3 µs, 模"), "2 DIMMs x 5 W, +- 3 us, ?");
     }
 
     proptest! {

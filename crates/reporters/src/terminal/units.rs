@@ -36,27 +36,12 @@ pub(crate) const JOULES: Family = &[
     scale("MJ", 1e6),
     scale("GJ", 1e9),
 ];
-pub(crate) const WATT_HOURS: Family = &[
-    scale("uWh", 1e-6),
-    scale("mWh", 1e-3),
-    scale("Wh", 1.0),
-    scale("kWh", 1e3),
-    scale("MWh", 1e6),
-];
+pub(crate) const WATT_HOURS: Family =
+    &[scale("uWh", 1e-6), scale("mWh", 1e-3), scale("Wh", 1.0), scale("kWh", 1e3), scale("MWh", 1e6)];
 pub(crate) const SECONDS: Family = &[scale("us", 1e-6), scale("ms", 1e-3), scale("s", 1.0)];
-pub(crate) const GRAMS: Family = &[
-    scale("ug", 1e-6),
-    scale("mg", 1e-3),
-    scale("g", 1.0),
-    scale("kg", 1e3),
-    scale("t", 1e6),
-];
-pub(crate) const WATTS: Family = &[
-    scale("mW", 1e-3),
-    scale("W", 1.0),
-    scale("kW", 1e3),
-    scale("MW", 1e6),
-];
+pub(crate) const GRAMS: Family =
+    &[scale("ug", 1e-6), scale("mg", 1e-3), scale("g", 1.0), scale("kg", 1e3), scale("t", 1e6)];
+pub(crate) const WATTS: Family = &[scale("mW", 1e-3), scale("W", 1.0), scale("kW", 1e3), scale("MW", 1e6)];
 
 impl Scale {
     /// How much of the base unit it is.
@@ -71,14 +56,8 @@ pub(crate) fn pick(family: Family, value: f64) -> Scale {
     let size = value.abs() * (1.0 + 5e-4);
     let fitting = family.iter().rev().find(|scale| scale.factor <= size);
     // Zero has no size: the unit itself serves it best.
-    let zero = family
-        .iter()
-        .find(|scale| scale.factor == 1.0)
-        .filter(|_| value == 0.0);
-    zero.or(fitting)
-        .or(family.first())
-        .copied()
-        .unwrap_or(scale("", 1.0))
+    let zero = family.iter().find(|scale| scale.factor == 1.0).filter(|_| value == 0.0);
+    zero.or(fitting).or(family.first()).copied().unwrap_or(scale("", 1.0))
 }
 
 /// The multiple for several values that stand in one column: that of the largest.
@@ -92,16 +71,9 @@ pub(crate) fn figure(figure: &Figure, family: Family, common: Scale, glyphs: &Gl
     match figure.value {
         None => glyphs.none.to_owned(),
         Some(value) => {
-            let scale = if value.abs() < common.factor * 1e-3 {
-                pick(family, value)
-            } else {
-                common
-            };
-            let number = with_interval(
-                value / scale.factor,
-                figure.ci95.map(|ci95| ci95 / scale.factor),
-                glyphs,
-            );
+            let scale = if value.abs() < common.factor * 1e-3 { pick(family, value) } else { common };
+            let number =
+                with_interval(value / scale.factor, figure.ci95.map(|ci95| ci95 / scale.factor), glyphs);
             format!("{number} {}", symbol(scale, glyphs))
         }
     }
@@ -109,11 +81,7 @@ pub(crate) fn figure(figure: &Figure, family: Family, common: Scale, glyphs: &Gl
 
 /// A value in base units with three significant digits, in the multiple given.
 pub(crate) fn plain(value: f64, scale: Scale, glyphs: &Glyphs) -> String {
-    format!(
-        "{} {}",
-        significant(value / scale.factor, 3),
-        symbol(scale, glyphs)
-    )
+    format!("{} {}", significant(value / scale.factor, 3), symbol(scale, glyphs))
 }
 
 fn symbol(scale: Scale, glyphs: &Glyphs) -> String {
@@ -251,10 +219,7 @@ mod tests {
         let of = |value| Figure::new(value, "J", Provenance::Measured, "x");
         assert_eq!(figure(&of(0.4), JOULES, common, &glyphs), "0.400 J");
         assert_eq!(figure(&of(0.0004), JOULES, common, &glyphs), "400 µJ");
-        assert_eq!(
-            figure(&Figure::unavailable("J", "why"), JOULES, common, &glyphs),
-            "–"
-        );
+        assert_eq!(figure(&Figure::unavailable("J", "why"), JOULES, common, &glyphs), "–");
     }
 
     #[test]

@@ -14,22 +14,15 @@ use crate::support::{self, Run};
 fn table(path: &Path) -> (Vec<String>, Vec<HashMap<String, String>>) {
     let mut reader = csv::Reader::from_path(path).unwrap();
     let header: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
-    let rows = reader.records().map(|row| {
-        header
-            .iter()
-            .cloned()
-            .zip(row.unwrap().iter().map(str::to_owned))
-            .collect()
-    });
+    let rows = reader
+        .records()
+        .map(|row| header.iter().cloned().zip(row.unwrap().iter().map(str::to_owned)).collect());
     (header.clone(), rows.collect())
 }
 
 fn collect(run: &Run, run_dir: &Path, file: &Path) -> Vec<Written> {
-    let place = Place {
-        run_dir: run_dir.to_owned(),
-        csv_file: Some(file.to_owned()),
-        emissions_dir: None,
-    };
+    let place =
+        Place { run_dir: run_dir.to_owned(), collected_file: Some(file.to_owned()), emissions_dir: None };
     Csv.write(run.report(), &place).unwrap()
 }
 
@@ -39,10 +32,7 @@ fn each_run_adds_a_row_and_keeps_a_copy() {
     let file = folder.path().join("new/results/all.csv");
     collect(&support::complete(), folder.path(), &file);
     let written = collect(&support::cpu_estimate_only(), folder.path(), &file);
-    assert_eq!(
-        written.iter().map(|file| file.note.clone()).collect::<Vec<_>>(),
-        [None, None]
-    );
+    assert_eq!(written.iter().map(|file| file.note.clone()).collect::<Vec<_>>(), [None, None]);
 
     let (header, rows) = table(&file);
     assert_eq!(rows.len(), 2);
@@ -51,10 +41,7 @@ fn each_run_adds_a_row_and_keeps_a_copy() {
     assert_eq!(rows[0]["summary_total_prompts"], "200");
     assert_eq!(rows[0]["config_device_ids"], "0,1");
     assert_eq!(rows[0]["gpu_stats_gpu_0_memory_percent"], "50.0");
-    assert_eq!(
-        rows[0]["energy_gpu_energy_wh"].parse::<f64>().unwrap(),
-        2560.0 / 3600.0
-    );
+    assert_eq!(rows[0]["energy_gpu_energy_wh"].parse::<f64>().unwrap(), 2560.0 / 3600.0);
     assert_eq!(rows[1]["energy_gpu_energy_wh"], "", "unknown is empty, not 0");
     let (_, copy) = table(&folder.path().join("benchmark_results.csv"));
     assert_eq!(copy.len(), 1);
@@ -64,11 +51,7 @@ fn each_run_adds_a_row_and_keeps_a_copy() {
 #[test]
 fn the_columns_are_a_contract() {
     let folder = tempfile::tempdir().unwrap();
-    collect(
-        &support::complete(),
-        folder.path(),
-        &folder.path().join("all.csv"),
-    );
+    collect(&support::complete(), folder.path(), &folder.path().join("all.csv"));
     insta::assert_snapshot!(table(&folder.path().join("all.csv")).0.join("\n"));
 }
 
@@ -98,16 +81,10 @@ fn a_machine_with_more_gpus_begins_a_new_file_and_one_without_does_not() {
         ..Default::default()
     });
     collect(&support::complete(), folder.path(), &file);
-    assert_eq!(
-        collect(&support::cpu_estimate_only(), folder.path(), &file)[1].path,
-        file
-    );
+    assert_eq!(collect(&support::cpu_estimate_only(), folder.path(), &file)[1].path, file);
     let written = collect(&two, folder.path(), &file);
     assert_eq!(written[1].path, folder.path().join("all.1.csv"));
-    assert_eq!(
-        table(&written[1].path).1[0]["gpu_stats_gpu_1_temperature_c"],
-        "40.0"
-    );
+    assert_eq!(table(&written[1].path).1[0]["gpu_stats_gpu_1_temperature_c"], "40.0");
 }
 
 #[test]
@@ -118,17 +95,10 @@ fn a_file_without_a_last_newline_and_with_columns_moved_still_lines_up() {
     let (mut header, _) = table(&file);
     header.reverse();
     header.insert(0, "my notes".to_owned());
-    fs::write(
-        &file,
-        format!("{}\nkept,{}", header.join(","), ",".repeat(header.len() - 2)),
-    )
-    .unwrap();
+    fs::write(&file, format!("{}\nkept,{}", header.join(","), ",".repeat(header.len() - 2))).unwrap();
     assert_eq!(collect(&support::complete(), folder.path(), &file)[1].path, file);
     let (_, rows) = table(&file);
-    assert_eq!(
-        (rows[0]["my notes"].as_str(), rows[1]["my notes"].as_str()),
-        ("kept", "")
-    );
+    assert_eq!((rows[0]["my notes"].as_str(), rows[1]["my notes"].as_str()), ("kept", ""));
     assert_eq!(rows[1]["config_model"], "smollm2-135m-instruct");
 }
 
@@ -146,11 +116,7 @@ fn many_at_once_lose_and_mix_nothing() {
             scope.spawn(move || {
                 fs::create_dir(&run_dir).unwrap();
                 let mut run = support::complete();
-                let place = Place {
-                    run_dir,
-                    csv_file: Some(file),
-                    emissions_dir: Some(emissions),
-                };
+                let place = Place { run_dir, collected_file: Some(file), emissions_dir: Some(emissions) };
                 for repeat in 0..5 {
                     run.record.plan.run_id = format!("{number}-{repeat}");
                     Csv.write(run.report(), &place).unwrap();
@@ -185,22 +151,16 @@ fn a_full_disk_is_reported_and_the_copy_stays() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place {
         run_dir: folder.path().to_owned(),
-        csv_file: Some(PathBuf::from("/dev/full")),
+        collected_file: Some(PathBuf::from("/dev/full")),
         emissions_dir: Some(folder.path().join("file")),
     };
     let fault = Csv.write(support::complete().report(), &place).unwrap_err();
     assert_eq!(fault.object, "/dev/full");
-    assert!(
-        fault.cause.contains("no space left") && fault.remedy.contains("free space"),
-        "{fault}"
-    );
+    assert!(fault.cause.contains("no space left") && fault.remedy.contains("free space"), "{fault}");
     assert_eq!(table(&folder.path().join("benchmark_results.csv")).1.len(), 1);
     fs::write(folder.path().join("file"), "").unwrap();
     let fault = Emissions.write(support::complete().report(), &place).unwrap_err();
-    assert!(
-        fault.object.ends_with("file") && fault.remedy.contains("folder"),
-        "{fault}"
-    );
+    assert!(fault.object.ends_with("file") && fault.remedy.contains("folder"), "{fault}");
 }
 
 #[test]
@@ -224,49 +184,26 @@ fn emissions_have_codecarbons_columns_and_its_multiplied_units() {
     close("energy_consumed", 3900.0 * 1.5 / 3.6e6);
     close("gpu_power", 2560.0 * 1.5 / 74.25);
     close("emissions", run.summary.carbon.emissions.value.unwrap() / 1000.0);
-    close(
-        "emissions_rate",
-        run.summary.carbon.emissions.value.unwrap() / 1000.0 / 74.25,
-    );
+    close("emissions_rate", run.summary.carbon.emissions.value.unwrap() / 1000.0 / 74.25);
     close("duration", 74.25);
     assert_eq!(rows[0]["ram_total_size"], "125.6");
     assert_eq!(rows[0]["gpu_model"], "1 x NVIDIA H200");
     assert_eq!(rows[0]["os"], "linux-6.12.0-x86_64");
-    for unknown in [
-        "water_consumed",
-        "wue",
-        "python_version",
-        "longitude",
-        "on_cloud",
-        "gpu_utilization_percent",
-    ] {
+    for unknown in
+        ["water_consumed", "wue", "python_version", "longitude", "on_cloud", "gpu_utilization_percent"]
+    {
         assert_eq!(rows[0][unknown], "", "{unknown}");
     }
     let time = &rows[0]["timestamp"];
-    assert!(
-        time.len() == 19 && time.starts_with("2026-11-2") && time.as_bytes()[10] == b'T',
-        "{time}"
-    );
+    assert!(time.len() == 19 && time.starts_with("2026-11-2") && time.as_bytes()[10] == b'T', "{time}");
 }
 
 #[test]
 fn emissions_of_the_unknown_are_empty_cells() {
     let folder = tempfile::tempdir().unwrap();
-    Emissions
-        .write(
-            support::nothing_measurable().report(),
-            &support::place(folder.path()),
-        )
-        .unwrap();
+    Emissions.write(support::nothing_measurable().report(), &support::place(folder.path())).unwrap();
     let (_, rows) = table(&folder.path().join("emissions.csv"));
-    for column in [
-        "emissions",
-        "emissions_rate",
-        "cpu_power",
-        "gpu_energy",
-        "energy_consumed",
-        "gpu_count",
-    ] {
+    for column in ["emissions", "emissions_rate", "cpu_power", "gpu_energy", "energy_consumed", "gpu_count"] {
         assert_eq!(rows[0][column], "", "{column}");
     }
 }

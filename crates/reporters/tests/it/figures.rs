@@ -54,34 +54,20 @@ pub(crate) fn unavailable(domain: Domain, reason: &str) -> DomainEnergy {
 
 /// The energy section for these domains, with the arithmetic that the summary defines.
 pub(crate) fn energy(domains: Vec<DomainEnergy>, requests: f64, tokens: f64, remark: Option<&str>) -> Energy {
-    let known: Vec<&DomainEnergy> = domains
-        .iter()
-        .filter(|entry| entry.energy.value.is_some())
-        .collect();
+    let known: Vec<&DomainEnergy> = domains.iter().filter(|entry| entry.energy.value.is_some()).collect();
     let total = if known.is_empty() {
         Figure::unavailable("J", "no domain is known")
     } else {
         let sum = known.iter().filter_map(|entry| entry.energy.value).sum();
-        let error: f64 = known
-            .iter()
-            .filter_map(|entry| entry.energy.ci95)
-            .map(|ci95| ci95 * ci95)
-            .sum();
-        let weakest = known
-            .iter()
-            .map(|entry| entry.energy.provenance)
-            .fold(Provenance::Derived, Provenance::weaker);
+        let error: f64 = known.iter().filter_map(|entry| entry.energy.ci95).map(|ci95| ci95 * ci95).sum();
+        let weakest =
+            known.iter().map(|entry| entry.energy.provenance).fold(Provenance::Derived, Provenance::weaker);
         let words: Vec<&str> = known.iter().map(|entry| entry.domain.word()).collect();
         let mut total = Figure::new(sum, "J", weakest, words.join(" + ")).with_ci95(error.sqrt());
         total.reason = remark.map(str::to_owned);
         total
     };
-    let gpu = domains
-        .iter()
-        .find(|entry| entry.domain == Domain::Gpu)
-        .unwrap()
-        .energy
-        .clone();
+    let gpu = domains.iter().find(|entry| entry.domain == Domain::Gpu).unwrap().energy.clone();
     let per_joule = match total.value {
         Some(joules) => Figure::new(tokens / joules, "token/J", Provenance::Derived, ""),
         None => Figure::unavailable("token/J", "no domain is known"),
@@ -110,11 +96,7 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
     Summary {
         schema_version: SCHEMA_VERSION,
         duration: Figure::new(74.25, "s", Provenance::Measured, "monotonic clock"),
-        counts: Counts {
-            total,
-            successful,
-            ..Counts::default()
-        },
+        counts: Counts { total, successful, ..Counts::default() },
         tokens: Tokens {
             prompt: Some(8_511),
             completion: Some(12_742),
@@ -137,16 +119,8 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
         },
         energy,
         carbon: Carbon {
-            emissions: Figure {
-                source: "Ember, by Our World in Data".to_owned(),
-                ..emissions
-            },
-            intensity: Figure::new(
-                369.0,
-                "g/kWh",
-                Provenance::Estimated,
-                "Ember, by Our World in Data",
-            ),
+            emissions: Figure { source: "Ember, by Our World in Data".to_owned(), ..emissions },
+            intensity: Figure::new(369.0, "g/kWh", Provenance::Estimated, "Ember, by Our World in Data"),
             country_iso_code: Some("USA".to_owned()),
             country_name: Some("United States".to_owned()),
             region: None,

@@ -14,14 +14,7 @@ use crate::support::{channel, reading, request};
 fn what_was_observed_reads_back_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let channels = [
-        channel(
-            "a",
-            Domain::Gpu,
-            ChannelKind::Counter {
-                wrap_microjoules: Some(7),
-            },
-            true,
-        ),
+        channel("a", Domain::Gpu, ChannelKind::Counter { wrap_microjoules: Some(7) }, true),
         channel("b", Domain::Cpu, ChannelKind::Power { averaging_ms: None }, false),
     ];
     let journal = Arc::new(Journal::create(folder.path()).unwrap());
@@ -37,10 +30,7 @@ fn what_was_observed_reads_back_as_it_was() {
     let (read_channels, readings) = read_readings(&written[1].path).unwrap();
     assert_eq!(read_channels, channels);
     assert_eq!(readings.len(), 100);
-    assert_eq!(
-        (readings[98], readings[99]),
-        (reading(0, 49, 490), reading(1, 49, 3))
-    );
+    assert_eq!((readings[98], readings[99]), (reading(0, 49, 490), reading(1, 49, 3)));
     journal.request_ended(&request(50));
     assert!(journal.finish().is_err(), "a second finish has nothing to finish");
 }
@@ -68,9 +58,7 @@ fn threads_of_the_run_write_at_the_same_time() {
 #[test]
 fn a_cut_last_line_is_left_out_and_a_bad_one_before_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let path = replace_requests(folder.path(), &[request(0), request(1)])
-        .unwrap()
-        .path;
+    let path = replace_requests(folder.path(), &[request(0), request(1)]).unwrap().path;
     let whole = fs::read(&path).unwrap();
     let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     for cut in first..whole.len() {
@@ -80,10 +68,7 @@ fn a_cut_last_line_is_left_out_and_a_bad_one_before_is_an_error() {
     }
     fs::write(&path, [b"{\"id\": 3}\n", whole.as_slice()].concat()).unwrap();
     let fault = read_requests(&path).unwrap_err();
-    assert!(
-        fault.cause.starts_with("line 1 ") && !fault.remedy.is_empty(),
-        "{fault}"
-    );
+    assert!(fault.cause.starts_with("line 1 ") && !fault.remedy.is_empty(), "{fault}");
     assert!(read_requests(&folder.path().join("absent")).is_err());
 }
 
@@ -102,26 +87,15 @@ fn a_full_disk_raises_the_flag_and_is_named_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/dev/full", folder.path().join("requests.jsonl")).unwrap();
     let journal = Arc::new(Journal::create(folder.path()).unwrap());
-    let channels = [channel(
-        "a",
-        Domain::Gpu,
-        ChannelKind::Power { averaging_ms: None },
-        true,
-    )];
+    let channels = [channel("a", Domain::Gpu, ChannelKind::Power { averaging_ms: None }, true)];
     journal.readings(&channels, &[reading(0, 1, 1)]);
     journal.request_ended(&request(0));
     let fault = Arc::clone(&journal).finish().unwrap_err();
     assert!(journal.failed());
     assert_eq!(fault.kind, FaultKind::Output);
-    assert!(
-        fault.object.ends_with("requests.jsonl") && fault.cause.contains("no space left"),
-        "{fault}"
-    );
+    assert!(fault.object.ends_with("requests.jsonl") && fault.cause.contains("no space left"), "{fault}");
     assert_eq!(
-        read_readings(&folder.path().join("readings.jsonl"))
-            .unwrap()
-            .1
-            .len(),
+        read_readings(&folder.path().join("readings.jsonl")).unwrap().1.len(),
         1,
         "the other file is whole"
     );
@@ -132,10 +106,7 @@ fn a_folder_that_cannot_be_made_is_refused_before_the_run() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     let fault = Journal::create(&folder.path().join("file/run")).unwrap_err();
-    assert!(
-        fault.object.contains("file/run") && !fault.remedy.is_empty(),
-        "{fault}"
-    );
+    assert!(fault.object.contains("file/run") && !fault.remedy.is_empty(), "{fault}");
 }
 
 #[test]

@@ -17,27 +17,14 @@ const ENERGY_KEYS: &str = "emissions_kg_co2eq emissions_g_co2eq energy_kwh energ
     carbon_intensity_g_per_kwh project_name country region";
 
 fn keys(value: &Value) -> String {
-    value
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(" ")
+    value.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
 fn the_sections_of_the_python_package_keep_their_keys_whatever_is_known() {
-    for run in [
-        support::complete(),
-        support::nothing_measurable(),
-        support::all_failed(),
-    ] {
+    for run in [support::complete(), support::nothing_measurable(), support::all_failed()] {
         let report = report_value(run.report());
-        assert_eq!(
-            keys(&report["config"]),
-            "name backend model dataset num_samples device_ids"
-        );
+        assert_eq!(keys(&report["config"]), "name backend model dataset num_samples device_ids");
         assert_eq!(keys(&report["summary"]), SUMMARY_KEYS);
         assert_eq!(keys(&report["energy"]), ENERGY_KEYS);
         assert!(keys(&report["backend_info"]).starts_with("backend model endpoint device device_ids"));
@@ -75,12 +62,7 @@ fn what_was_not_measured_is_null_and_has_its_reason() {
         assert_eq!(report["energy"][key], Value::Null, "{key}");
     }
     assert!(report["energy"]["cpu_energy_wh"].as_f64().unwrap() > 0.0);
-    assert!(
-        report["unknown"]["energy.energy_wh"]
-            .as_str()
-            .unwrap()
-            .contains("libnvidia-ml")
-    );
+    assert!(report["unknown"]["energy.energy_wh"].as_str().unwrap().contains("libnvidia-ml"));
     assert_eq!(report["gpu_stats"], Value::Object(serde_json::Map::new()));
     let failed = report_value(support::all_failed().report());
     assert_eq!(failed["summary"]["avg_latency_seconds"], Value::Null);
@@ -104,36 +86,24 @@ fn the_summary_reads_back_from_the_file_as_it_was() {
 fn a_folder_that_is_gone_is_named_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let absent = folder.path().join("absent");
-    let fault = Json
-        .write(support::complete().report(), &place(&absent))
-        .unwrap_err();
+    let fault = Json.write(support::complete().report(), &place(&absent)).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Output);
     assert!(fault.object.ends_with("absent/benchmark_report.json"), "{fault}");
-    assert!(
-        fault.cause.contains("no such file or directory") && !fault.remedy.is_empty(),
-        "{fault}"
-    );
+    assert!(fault.cause.contains("no such file or directory") && !fault.remedy.is_empty(), "{fault}");
 }
 
 #[test]
 fn ai_energy_score_reads_the_gpu_energy_or_that_there_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-    AiEnergyScore
-        .write(support::complete().report(), &place(folder.path()))
-        .unwrap();
+    AiEnergyScore.write(support::complete().report(), &place(folder.path())).unwrap();
     assert_eq!(read("GPU_ENERGY_WH.txt"), "0.71\n");
     let summary: Value = serde_json::from_str(&read("GPU_ENERGY_SUMMARY.json")).unwrap();
-    assert_eq!(
-        (&summary["units"], &summary["format"]),
-        (&"Wh".into(), &"ai_energy_benchmarks".into())
-    );
+    assert_eq!((&summary["units"], &summary["format"]), (&"Wh".into(), &"ai_energy_benchmarks".into()));
     assert!((summary["total"].as_f64().unwrap() - 2560.0 / 3600.0).abs() < 1e-12);
     assert!(keys(&summary).starts_with("units total format preprocess_wh prefill_wh decode_wh"));
 
-    let written = AiEnergyScore
-        .write(support::cpu_estimate_only().report(), &place(folder.path()))
-        .unwrap();
+    let written = AiEnergyScore.write(support::cpu_estimate_only().report(), &place(folder.path())).unwrap();
     assert!(read("GPU_ENERGY_WH.txt").trim().parse::<f64>().unwrap().is_nan());
     assert!(written[0].note.is_some());
     let summary: Value = serde_json::from_str(&read("GPU_ENERGY_SUMMARY.json")).unwrap();

@@ -14,12 +14,8 @@ use crate::support::{channel, failed_request, reading, request};
 const SECOND: u64 = 1_000_000_000;
 
 fn channels() -> Vec<Channel> {
-    let counter = ChannelKind::Counter {
-        wrap_microjoules: Some(1_000_000_000),
-    };
-    let power = ChannelKind::Power {
-        averaging_ms: Some(1000),
-    };
+    let counter = ChannelKind::Counter { wrap_microjoules: Some(1_000_000_000) };
+    let power = ChannelKind::Power { averaging_ms: Some(1000) };
     vec![
         channel("gpu-counter", Domain::Gpu, counter, true),
         channel("gpu-power", Domain::Gpu, power, false),
@@ -39,11 +35,7 @@ fn watts_are_those_of_the_last_second_of_channels_that_count() {
         let at = tenth * SECOND / 10;
         meter.readings(
             &channels(),
-            &[
-                reading(0, at, microjoules),
-                reading(1, at, 9_000_000_000),
-                reading(2, at, 20_000_000),
-            ],
+            &[reading(0, at, microjoules), reading(1, at, 9_000_000_000), reading(2, at, 20_000_000)],
         );
         if tenth == 150 {
             let watts = meter.state(Stamp(at)).watts.unwrap();
@@ -57,14 +49,7 @@ fn watts_are_those_of_the_last_second_of_channels_that_count() {
 #[test]
 fn a_counter_that_starts_again_without_a_wrap_gives_no_figure() {
     let meter = LiveMeter::new(Arc::new(Tally::default()));
-    let channels = [channel(
-        "a",
-        Domain::Gpu,
-        ChannelKind::Counter {
-            wrap_microjoules: None,
-        },
-        true,
-    )];
+    let channels = [channel("a", Domain::Gpu, ChannelKind::Counter { wrap_microjoules: None }, true)];
     meter.readings(&channels, &[reading(0, 0, 5_000_000), reading(0, SECOND / 2, 10)]);
     assert_eq!(meter.state(Stamp(SECOND)).watts, None);
 }

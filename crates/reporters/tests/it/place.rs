@@ -15,17 +15,10 @@ fn a_run_gets_an_empty_folder_of_its_own() {
     let run = run_folder(&output, "chat-1").unwrap();
     assert_eq!(run, output.join("chat-1"));
     assert_eq!(fs::read_dir(&run).unwrap().count(), 0, "no probe is left");
-    assert_eq!(
-        run_folder(&output, "chat-1").unwrap(),
-        run,
-        "an empty folder may be used"
-    );
+    assert_eq!(run_folder(&output, "chat-1").unwrap(), run, "an empty folder may be used");
     fs::write(run.join("benchmark_report.json"), "{}").unwrap();
     let fault = run_folder(&output, "chat-1").unwrap_err();
-    assert!(
-        fault.cause.contains("not an empty folder") && !fault.remedy.is_empty(),
-        "{fault}"
-    );
+    assert!(fault.cause.contains("not an empty folder") && !fault.remedy.is_empty(), "{fault}");
 }
 
 #[test]
@@ -40,16 +33,10 @@ fn a_file_in_the_way_is_found_before_the_run() {
         results_folder(&file, &[]).unwrap_err(),
     ] {
         assert_eq!(fault.kind, FaultKind::Output);
-        assert!(
-            fault.object.contains("file") && fault.remedy.contains("folder"),
-            "{fault}"
-        );
+        assert!(fault.object.contains("file") && fault.remedy.contains("folder"), "{fault}");
     }
     fs::create_dir(folder.path().join("all.csv")).unwrap();
-    assert!(
-        check_appendable(&folder.path().join("all.csv")).is_err(),
-        "a folder is no CSV file"
-    );
+    assert!(check_appendable(&folder.path().join("all.csv")).is_err(), "a folder is no CSV file");
     assert!(check_appendable(&folder.path().join("new.csv")).is_ok());
     assert!(!folder.path().join("new.csv").exists(), "looking makes no file");
 }
@@ -59,10 +46,7 @@ fn a_file_in_the_way_is_found_before_the_run() {
 fn a_file_system_that_takes_no_files_is_found_before_the_run() {
     // Nobody, root included, may make folders there.
     let fault = run_folder(std::path::Path::new("/proc/self"), "chat-1").unwrap_err();
-    assert!(
-        fault.object.starts_with("/proc/self") && !fault.remedy.is_empty(),
-        "{fault}"
-    );
+    assert!(fault.object.starts_with("/proc/self") && !fault.remedy.is_empty(), "{fault}");
 }
 
 #[test]
@@ -71,8 +55,7 @@ fn an_earlier_run_in_the_results_folder_is_kept_under_its_id() {
     let results = folder.path().join("results");
     let (place, moved) = results_folder(&results, &[]).unwrap();
     assert!(moved.is_empty());
-    Json.write(support::complete().report(), &support::place(&place))
-        .unwrap();
+    Json.write(support::complete().report(), &support::place(&place)).unwrap();
     fs::write(results.join("requests.jsonl"), "old").unwrap();
     fs::write(results.join("benchmark_results.csv"), "collected").unwrap();
     fs::write(results.join("mine.txt"), "not ours").unwrap();
@@ -87,18 +70,14 @@ fn an_earlier_run_in_the_results_folder_is_kept_under_its_id() {
     assert!(!results.join("benchmark_report.json").exists());
 
     // The same id again, and a report that cannot be read: nothing is ever written over.
-    Json.write(support::complete().report(), &support::place(&place))
-        .unwrap();
+    Json.write(support::complete().report(), &support::place(&place)).unwrap();
     let (_, moved) = results_folder(&results, &collected).unwrap();
     assert_eq!(moved[0].path, results.join("chat-20261123-142233-7f3a-2"));
     fs::write(results.join("benchmark_report.json"), "{ cut").unwrap();
     let (_, moved) = results_folder(&results, &collected).unwrap();
     let name = moved[0].path.file_name().unwrap().to_string_lossy().into_owned();
     assert!(name.starts_with("earlier-20"), "{name}");
-    assert_eq!(
-        fs::read_to_string(moved[0].path.join("benchmark_report.json")).unwrap(),
-        "{ cut"
-    );
+    assert_eq!(fs::read_to_string(moved[0].path.join("benchmark_report.json")).unwrap(), "{ cut");
 }
 
 #[test]
@@ -106,11 +85,7 @@ fn an_id_in_an_earlier_report_cannot_lead_out_of_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let results = folder.path().join("results");
     fs::create_dir(&results).unwrap();
-    fs::write(
-        results.join("benchmark_report.json"),
-        r#"{"run_id": "../../outside"}"#,
-    )
-    .unwrap();
+    fs::write(results.join("benchmark_report.json"), r#"{"run_id": "../../outside"}"#).unwrap();
     let (_, moved) = results_folder(&results, &[]).unwrap();
     assert_eq!(moved[0].path.parent().unwrap(), results);
 }

@@ -28,21 +28,13 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn report(&self) -> Report<'_> {
-        Report {
-            record: &self.record,
-            summary: &self.summary,
-            config: &self.config,
-        }
+        Report { record: &self.record, summary: &self.summary, config: &self.config }
     }
 }
 
 /// A place within one folder, without collecting files.
 pub(crate) fn place(folder: &Path) -> Place {
-    Place {
-        run_dir: folder.to_owned(),
-        csv_file: None,
-        emissions_dir: None,
-    }
+    Place { run_dir: folder.to_owned(), collected_file: None, emissions_dir: None }
 }
 
 pub(crate) fn request(number: usize) -> RequestRecord {
@@ -60,10 +52,7 @@ pub(crate) fn request(number: usize) -> RequestRecord {
                 channel: OutputChannel::Content,
                 tokens: Some(1),
             }],
-            completion_tokens: Some(TokenCount {
-                tokens: 64,
-                source: TokenCountSource::Server,
-            }),
+            completion_tokens: Some(TokenCount { tokens: 64, source: TokenCountSource::Server }),
             text: Some("zwölf Eier\nund \u{1f95a}".to_owned()),
             ..Generation::default()
         },
@@ -72,11 +61,7 @@ pub(crate) fn request(number: usize) -> RequestRecord {
 
 pub(crate) fn failed_request(number: usize, class: ErrorClass, message: &str) -> RequestRecord {
     let mut record = request(number);
-    record.generation.error = Some(RequestError {
-        class,
-        message: message.to_owned(),
-        status: None,
-    });
+    record.generation.error = Some(RequestError { class, message: message.to_owned(), status: None });
     record
 }
 
@@ -95,11 +80,7 @@ pub(crate) fn channel(name: &str, domain: Domain, kind: ChannelKind, counts: boo
 }
 
 pub(crate) fn reading(channel: u16, at: u64, value: u64) -> EnergyReading {
-    EnergyReading {
-        channel,
-        at: Stamp(at),
-        value,
-    }
+    EnergyReading { channel, at: Stamp(at), value }
 }
 
 fn record() -> RunRecord {
@@ -111,10 +92,7 @@ fn record() -> RunRecord {
         plan: Plan {
             name: "chat".to_owned(),
             run_id: "chat-20261123-142233-7f3a".to_owned(),
-            load: LoadPlan {
-                concurrency: 8,
-                max_consecutive_failures: 3,
-            },
+            load: LoadPlan { concurrency: 8, max_consecutive_failures: 3 },
             generation: GenerationParams::default(),
             sampling_interval_ms: 100,
             keep_text: true,
@@ -136,11 +114,7 @@ fn record() -> RunRecord {
             sha256: "00".repeat(32),
             rows: Some(200),
         },
-        checks: vec![
-            check("server ready", ""),
-            check("model served", ""),
-            check("1-token probe", "52 ms"),
-        ],
+        checks: vec![check("server ready", ""), check("model served", ""), check("1-token probe", "52 ms")],
         phases: vec![Phase {
             kind: PhaseKind::Load,
             start: Stamp(1_000_000_000),
@@ -150,9 +124,7 @@ fn record() -> RunRecord {
         channels: vec![channel(
             "nvml:gpu0:energy",
             Domain::Gpu,
-            ChannelKind::Counter {
-                wrap_microjoules: None,
-            },
+            ChannelKind::Counter { wrap_microjoules: None },
             true,
         )],
         readings: Vec::new(),
@@ -179,11 +151,7 @@ fn record() -> RunRecord {
 }
 
 fn check(name: &str, detail: &str) -> Check {
-    Check {
-        name: name.to_owned(),
-        outcome: CheckOutcome::Ok,
-        detail: detail.to_owned(),
-    }
+    Check { name: name.to_owned(), outcome: CheckOutcome::Ok, detail: detail.to_owned() }
 }
 
 fn config() -> Map<String, Value> {
@@ -198,13 +166,7 @@ fn config() -> Map<String, Value> {
 /// GPU and CPU measured, RAM estimated, all requests well.
 pub(crate) fn complete() -> Run {
     let domains = vec![
-        domain(
-            Domain::Gpu,
-            2560.0,
-            0.031,
-            Provenance::Measured,
-            "NVML total-energy counter, tick 98 ms",
-        ),
+        domain(Domain::Gpu, 2560.0, 0.031, Provenance::Measured, "NVML total-energy counter, tick 98 ms"),
         domain(Domain::Cpu, 1220.0, 0.055, Provenance::Measured, "RAPL package-0"),
         domain(Domain::Ram, 120.0, 0.5, Provenance::Estimated, "2 DIMMs × 5 W"),
     ];
@@ -214,11 +176,7 @@ pub(crate) fn complete() -> Run {
         message: "RAM energy is a model, not a measurement".to_owned(),
         remedy: String::new(),
     });
-    Run {
-        record: record(),
-        summary,
-        config: config(),
-    }
+    Run { record: record(), summary, config: config() }
 }
 
 /// Nothing but a CPU model.
@@ -262,11 +220,7 @@ pub(crate) fn nothing_measurable() -> Run {
     let domains =
         [Domain::Gpu, Domain::Cpu, Domain::Ram].map(|domain| unavailable(domain, "metrics.enabled is false"));
     let summary = summary(energy(domains.into(), 200.0, 12_742.0, None), 200, 200);
-    let mut run = Run {
-        record: record(),
-        summary,
-        config: config(),
-    };
+    let mut run = Run { record: record(), summary, config: config() };
     run.record.gpu_states.clear();
     run.record.channels.clear();
     run
@@ -290,9 +244,7 @@ pub(crate) fn failures() -> Run {
         ));
     }
     let hostile = "CUDA out of memory\u{1b}[2J\nTried to allocate 2 GiB";
-    run.record
-        .requests
-        .extend((22..24).map(|number| failed_request(number, ErrorClass::Server, hostile)));
+    run.record.requests.extend((22..24).map(|number| failed_request(number, ErrorClass::Server, hostile)));
     run.record.ending = Ending::TooManyFailures { in_a_row: 3 };
     run
 }
@@ -335,8 +287,7 @@ pub(crate) fn all_failed() -> Run {
         requests_per_second: Figure::unavailable("request/s", "no request succeeded"),
     };
     run.summary.energy = energy(run.summary.energy.domains, 0.0, 0.0, None);
-    run.record.requests = (0..3)
-        .map(|number| failed_request(number, ErrorClass::Connect, "connection refused"))
-        .collect();
+    run.record.requests =
+        (0..3).map(|number| failed_request(number, ErrorClass::Connect, "connection refused")).collect();
     run
 }

@@ -14,11 +14,7 @@ fn shown(run: &Run) -> String {
 }
 
 fn plain(width: usize) -> TerminalOptions {
-    TerminalOptions {
-        width,
-        color: false,
-        unicode: false,
-    }
+    TerminalOptions { width, color: false, unicode: false }
 }
 
 fn all_runs() -> [Run; 7] {
@@ -87,21 +83,14 @@ fn saved() {
         .collect();
     let note =
         Some("results/all.csv has other columns or is cut within a cell; it was left as it is".to_owned());
-    written.push(Written {
-        path: PathBuf::from("results/all.1.csv"),
-        note,
-    });
+    written.push(Written { path: PathBuf::from("results/all.1.csv"), note });
     assert_snapshot!(render_saved(&written, &TerminalOptions::default()));
 }
 
 #[test]
 fn an_unknown_figure_never_shows_as_zero() {
     let text = shown(&support::nothing_measurable());
-    let energy: String = text
-        .lines()
-        .skip_while(|line| !line.contains("ENERGY"))
-        .take(6)
-        .collect();
+    let energy: String = text.lines().skip_while(|line| !line.contains("ENERGY")).take(6).collect();
     assert!(!energy.contains('0'), "{energy}");
     assert!(text.contains("metrics.enabled is false"));
 }
@@ -116,25 +105,14 @@ fn a_message_of_a_server_cannot_reach_the_terminal_raw() {
 #[test]
 fn colour_adds_codes_and_changes_no_letter() {
     for run in all_runs() {
-        let options = TerminalOptions {
-            color: true,
-            ..TerminalOptions::default()
-        };
+        let options = TerminalOptions { color: true, ..TerminalOptions::default() };
         let colored = render(run.report(), &options);
         assert!(colored.contains("\u{1b}[1m"));
         let mut stripped = String::new();
         for (position, piece) in colored.split('\u{1b}').enumerate() {
-            stripped.push_str(if position == 0 {
-                piece
-            } else {
-                piece.split_once('m').unwrap().1
-            });
+            stripped.push_str(if position == 0 { piece } else { piece.split_once('m').unwrap().1 });
         }
-        let lines = |text: &str| {
-            text.lines()
-                .map(|line| line.trim_end().to_owned())
-                .collect::<Vec<_>>()
-        };
+        let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
         assert_eq!(lines(&stripped), lines(&shown(&run)));
     }
 }

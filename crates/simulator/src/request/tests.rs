@@ -4,12 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn options() -> Options {
-    Options {
-        model: "m".to_owned(),
-        max_model_len: 100,
-        default_max_tokens: 16,
-        ..Options::default()
-    }
+    Options { model: "m".to_owned(), max_model_len: 100, default_max_tokens: 16, ..Options::default() }
 }
 
 fn chat(extra: &str) -> Result<Ask, ApiError> {
@@ -29,12 +24,7 @@ fn a_full_request_is_read_in_all_its_parts() {
     assert_eq!((ask.seed, ask.fault.as_deref()), (Some(u64::MAX), Some("500")));
     let bare = chat("").unwrap();
     assert!(!bare.stream && !bare.include_usage && bare.max_tokens == 16);
-    assert_eq!(
-        chat(r#","max_tokens":5,"max_completion_tokens":7"#)
-            .unwrap()
-            .max_tokens,
-        7
-    );
+    assert_eq!(chat(r#","max_tokens":5,"max_completion_tokens":7"#).unwrap().max_tokens, 7);
 }
 
 #[test]
@@ -55,12 +45,7 @@ fn wrong_fields_are_named() {
         (r#","simulate_fault":5"#, "simulate_fault"),
     ] {
         let error = chat(extra).unwrap_err();
-        assert_eq!(
-            (error.status, error.param.as_deref()),
-            (400, Some(param)),
-            "{extra}: {}",
-            error.message
-        );
+        assert_eq!((error.status, error.param.as_deref()), (400, Some(param)), "{extra}: {}", error.message);
     }
     assert_eq!(
         chat(r#","max_tokens":97"#).unwrap().max_tokens,
@@ -89,13 +74,9 @@ fn models_prompts_and_bodies_are_checked() {
     ] {
         assert_eq!(read_text(Route::Chat, text).unwrap_err().status, 400, "{text}");
     }
-    for text in [
-        r#"{}"#,
-        r#"{"prompt":5}"#,
-        r#"{"prompt":["a","b"]}"#,
-        r#"{"prompt":[]}"#,
-        r#"{"prompt":[1,"a"]}"#,
-    ] {
+    for text in
+        [r#"{}"#, r#"{"prompt":5}"#, r#"{"prompt":["a","b"]}"#, r#"{"prompt":[]}"#, r#"{"prompt":[1,"a"]}"#]
+    {
         assert_eq!(
             read_text(Route::Completions, text).unwrap_err().param.as_deref(),
             Some("prompt"),
@@ -108,18 +89,11 @@ fn models_prompts_and_bodies_are_checked() {
         (r#"{"prompt":[5,6,7,8]}"#, 4),
         (r#"{"prompt":[[5,6]]}"#, 2),
     ] {
-        assert_eq!(
-            read_text(Route::Completions, text).unwrap().prompt_tokens,
-            tokens,
-            "{text}"
-        );
+        assert_eq!(read_text(Route::Completions, text).unwrap().prompt_tokens, tokens, "{text}");
     }
     let long = format!(r#"{{"prompt":"{}"}}"#, "a ".repeat(100));
     assert!(
-        read_text(Route::Completions, &long)
-            .unwrap_err()
-            .message
-            .contains("maximum context length is 100")
+        read_text(Route::Completions, &long).unwrap_err().message.contains("maximum context length is 100")
     );
     let parts = r#"{"messages":[{"role":"system","content":null},
         {"role":"user","content":[{"type":"text","text":"a b"},{"type":"image_url"},{"type":"text","text":"c"}]}]}"#;

@@ -20,10 +20,7 @@ fn ask(max_tokens: u32, min_tokens: u32, ignore_eos: bool) -> Ask {
 }
 
 fn stopping(tokens: u32) -> Options {
-    Options {
-        output_tokens: Some(Count::constant(tokens)),
-        ..Options::default()
-    }
+    Options { output_tokens: Some(Count::constant(tokens)), ..Options::default() }
 }
 
 fn draw(options: &Options, ask: &Ask) -> Script {
@@ -45,22 +42,9 @@ fn constant_delays_give_a_known_schedule() {
     let script = draw(&options, &ask(4, 0, false));
     assert_eq!(script.first.as_millis(), 70);
     assert_eq!(millis(&script), [70, 80, 90, 100]);
-    let threes = draw(
-        &Options {
-            tokens_per_chunk: Count::constant(3),
-            ..options
-        },
-        &ask(8, 0, false),
-    );
-    assert_eq!(
-        millis(&threes),
-        [70, 100, 120],
-        "a chunk of n comes n delays after the one before it"
-    );
-    assert_eq!(
-        threes.pieces.iter().map(|piece| piece.tokens).collect::<Vec<_>>(),
-        [3, 3, 2]
-    );
+    let threes = draw(&Options { tokens_per_chunk: Count::constant(3), ..options }, &ask(8, 0, false));
+    assert_eq!(millis(&threes), [70, 100, 120], "a chunk of n comes n delays after the one before it");
+    assert_eq!(threes.pieces.iter().map(|piece| piece.tokens).collect::<Vec<_>>(), [3, 3, 2]);
 }
 
 #[test]
@@ -68,10 +52,7 @@ fn the_end_of_sequence_is_counted_and_has_no_text() {
     let script = draw(&stopping(5), &ask(20, 0, false));
     assert_eq!((script.finish, script.completion_tokens), (Finish::Stop, 5));
     let last = script.pieces.last().unwrap();
-    assert_eq!(
-        (last.text.as_str(), last.tokens, last.channel),
-        ("", 1, Channel::Eos)
-    );
+    assert_eq!((last.text.as_str(), last.tokens, last.channel), ("", 1, Channel::Eos));
     assert_eq!(tokens::count(&script.text(Channel::Content)), 4);
 }
 
@@ -83,17 +64,10 @@ fn limits_decide_between_stop_and_length() {
     };
     assert_eq!(outcome(&ask(5, 0, false)), (5, Finish::Stop));
     assert_eq!(outcome(&ask(4, 0, false)), (4, Finish::Length));
-    assert_eq!(
-        outcome(&ask(20, 5, false)),
-        (6, Finish::Stop),
-        "five must come before the end may"
-    );
+    assert_eq!(outcome(&ask(20, 5, false)), (6, Finish::Stop), "five must come before the end may");
     assert_eq!(outcome(&ask(20, 20, false)), (20, Finish::Length));
     assert_eq!(outcome(&ask(20, 0, true)), (20, Finish::Length));
-    assert_eq!(
-        draw(&Options::default(), &ask(7, 0, false)).finish,
-        Finish::Length
-    );
+    assert_eq!(draw(&Options::default(), &ask(7, 0, false)).finish, Finish::Length);
 }
 
 #[test]
@@ -104,11 +78,7 @@ fn thinking_comes_first_and_shares_no_chunk_with_the_answer() {
         ..stopping(12)
     };
     let script = draw(&options, &ask(50, 0, false));
-    let channels: Vec<_> = script
-        .pieces
-        .iter()
-        .map(|piece| (piece.channel, piece.tokens))
-        .collect();
+    let channels: Vec<_> = script.pieces.iter().map(|piece| (piece.channel, piece.tokens)).collect();
     let (thinking, answer) = (Channel::Reasoning, Channel::Content);
     assert_eq!(
         channels,
@@ -130,71 +100,41 @@ fn thinking_comes_first_and_shares_no_chunk_with_the_answer() {
 
 #[test]
 fn jitter_moves_a_token_without_moving_the_schedule() {
-    let steady = Options {
-        inter_token: "10ms".parse().unwrap(),
-        ttft: "0".parse().unwrap(),
-        ..Options::default()
-    };
-    let shaky = Options {
-        jitter: "uniform:0ms..4ms".parse().unwrap(),
-        ..steady.clone()
-    };
+    let steady =
+        Options { inter_token: "10ms".parse().unwrap(), ttft: "0".parse().unwrap(), ..Options::default() };
+    let shaky = Options { jitter: "uniform:0ms..4ms".parse().unwrap(), ..steady.clone() };
     let dues = millis(&draw(&shaky, &ask(200, 0, false)));
     assert_ne!(dues, millis(&draw(&steady, &ask(200, 0, false))));
     for (position, due) in (0_u128..).zip(dues) {
-        assert!(
-            (position * 10..=position * 10 + 4).contains(&due),
-            "token {position} at {due} ms"
-        );
+        assert!((position * 10..=position * 10 + 4).contains(&due), "token {position} at {due} ms");
     }
 }
 
 #[test]
 fn seeds_decide_delays_and_text() {
-    let options = Options {
-        ttft: "exponential:50ms".parse().unwrap(),
-        ..Options::default()
-    };
-    let other = Options {
-        seed: 1,
-        ..options.clone()
-    };
+    let options = Options { ttft: "exponential:50ms".parse().unwrap(), ..Options::default() };
+    let other = Options { seed: 1, ..options.clone() };
     let wish = ask(20, 0, false);
     assert_eq!(draw(&options, &wish), draw(&options, &wish));
     assert_ne!(draw(&options, &wish).first, draw(&other, &wish).first);
-    assert_ne!(
-        draw(&options, &wish).first,
-        Script::draw(&options, Route::Chat, &wish, 2).first
-    );
-    let seeded = Ask {
-        seed: Some(42),
-        ..wish.clone()
-    };
+    assert_ne!(draw(&options, &wish).first, Script::draw(&options, Route::Chat, &wish, 2).first);
+    let seeded = Ask { seed: Some(42), ..wish.clone() };
     let text = |script: Script| script.text(Channel::Content);
     let again = text(Script::draw(&options, Route::Chat, &seeded, 9));
-    assert_eq!(
-        text(draw(&options, &seeded)),
-        again,
-        "the request's seed picks the text"
-    );
+    assert_eq!(text(draw(&options, &seeded)), again, "the request's seed picks the text");
     assert_ne!(text(draw(&options, &wish)), again);
 }
 
 #[test]
 fn faults_are_induced_at_their_rate() {
     let options = Options {
-        faults: ["429@20%", "500@50%", "cut:1@every:10"]
-            .map(|rule| rule.parse().unwrap())
-            .to_vec(),
+        faults: ["429@20%", "500@50%", "cut:1@every:10"].map(|rule| rule.parse().unwrap()).to_vec(),
         ..Options::default()
     };
     let struck: Vec<_> = (1..=10_000).map(|sequence| induced(&options, sequence)).collect();
     let share = |fault| struck.iter().filter(|struck| **struck == fault).count();
     assert!((1_900..2_100).contains(&share(Some(InducedFault::RateLimited))));
-    assert!(
-        (3_850..4_150).contains(&share(Some(InducedFault::InternalError))),
-        "half of those left over"
-    );
+    assert!((3_850..4_150).contains(&share(Some(InducedFault::InternalError))), "half of those left over");
     assert!(
         (350..450).contains(&share(Some(InducedFault::Cut(1)))),
         "every tenth, where no other struck first"

@@ -8,11 +8,7 @@ use std::time::Duration;
 
 /// A simulator without delays, on its own thread.
 pub(crate) fn instant() -> Options {
-    Options {
-        ttft: "0".parse().unwrap(),
-        inter_token: "0".parse().unwrap(),
-        ..Options::default()
-    }
+    Options { ttft: "0".parse().unwrap(), inter_token: "0".parse().unwrap(), ..Options::default() }
 }
 
 pub(crate) fn start(options: Options) -> Handle {
@@ -42,10 +38,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -59,29 +52,19 @@ impl Reply {
     /// The data of each event of a stream, cut ones left out.
     pub(crate) fn data(&self) -> Vec<String> {
         let text = self.text();
-        let whole = text
-            .split_inclusive("\n\n")
-            .filter(|event| event.ends_with("\n\n"));
-        whole
-            .map(|event| event.trim_end().strip_prefix("data: ").unwrap().to_owned())
-            .collect()
+        let whole = text.split_inclusive("\n\n").filter(|event| event.ends_with("\n\n"));
+        whole.map(|event| event.trim_end().strip_prefix("data: ").unwrap().to_owned()).collect()
     }
 
     /// The events that are JSON.
     pub(crate) fn events(&self) -> Vec<Value> {
-        self.data()
-            .iter()
-            .filter_map(|data| serde_json::from_str(data).ok())
-            .collect()
+        self.data().iter().filter_map(|data| serde_json::from_str(data).ok()).collect()
     }
 
     /// The generated text of a stream, of the given delta field.
     pub(crate) fn streamed(&self, field: &str) -> String {
         let deltas = self.events();
-        deltas
-            .iter()
-            .filter_map(|event| event["choices"][0]["delta"][field].as_str())
-            .collect()
+        deltas.iter().filter_map(|event| event["choices"][0]["delta"][field].as_str()).collect()
     }
 
     pub(crate) fn done(&self) -> bool {
@@ -99,10 +82,7 @@ impl Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            pending: Vec::new(),
-        }
+        Self { stream, pending: Vec::new() }
     }
 
     pub(crate) fn patience(self, patience: Duration) -> Self {
@@ -139,15 +119,8 @@ impl Client {
             self.fill()?;
         };
         self.pending.drain(..length);
-        let mut reply = Reply {
-            status,
-            headers,
-            body: Vec::new(),
-            end: End::Whole,
-        };
-        let length = reply
-            .header("content-length")
-            .map(|length| length.parse().unwrap());
+        let mut reply = Reply { status, headers, body: Vec::new(), end: End::Whole };
+        let length = reply.header("content-length").map(|length| length.parse().unwrap());
         let chunked = reply.header("transfer-encoding") == Some("chunked");
         reply.end = match (length, chunked) {
             (Some(length), _) => self.fixed(length, &mut reply.body),
@@ -235,12 +208,8 @@ fn parse_head(bytes: &[u8]) -> Option<ParsedHead> {
     };
     let status = response.code.unwrap();
     let headers = response.headers.iter();
-    let headers = headers.map(|header| {
-        (
-            header.name.to_owned(),
-            String::from_utf8(header.value.to_vec()).unwrap(),
-        )
-    });
+    let headers =
+        headers.map(|header| (header.name.to_owned(), String::from_utf8(header.value.to_vec()).unwrap()));
     Some((status, headers.collect(), length))
 }
 
@@ -251,11 +220,7 @@ pub(crate) fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
 }
 
 pub(crate) fn fault_header(fault: &str) -> String {
-    if fault.is_empty() {
-        String::new()
-    } else {
-        format!("X-Simulate-Fault: {fault}\r\n")
-    }
+    if fault.is_empty() { String::new() } else { format!("X-Simulate-Fault: {fault}\r\n") }
 }
 
 pub(crate) fn chat(tokens: u32, stream: bool, headers: &str) -> Vec<u8> {

@@ -58,26 +58,15 @@ fn slots_are_never_overbooked_and_go_in_turn() {
             other.started_ns.unwrap() <= start && start < other.writes.last().unwrap().at_ns
         };
         assert!(truths.iter().filter(ran).count() <= 2);
-        assert!(
-            truth.headers_ns < truth.first_token_ns,
-            "heads do not wait for a slot's tokens"
-        );
+        assert!(truth.headers_ns < truth.first_token_ns, "heads do not wait for a slot's tokens");
     }
-    assert!(
-        truths
-            .windows(2)
-            .all(|pair| pair[0].started_ns <= pair[1].started_ns),
-        "in turn"
-    );
+    assert!(truths.windows(2).all(|pair| pair[0].started_ns <= pair[1].started_ns), "in turn");
 }
 
 #[test]
 fn who_leaves_is_counted_and_gives_the_slot_back() {
-    let server = start(Options {
-        ttft: "3600s".parse().unwrap(),
-        max_concurrent: Some(1),
-        ..Options::default()
-    });
+    let server =
+        start(Options { ttft: "3600s".parse().unwrap(), max_concurrent: Some(1), ..Options::default() });
     let mut first = Client::connect(server.local_addr());
     first.send(&chat(8, true, ""));
     eventually(|| server.stats().running == 1);
@@ -95,10 +84,7 @@ fn who_leaves_is_counted_and_gives_the_slot_back() {
     assert_eq!((stats.running, stats.finished_abort), (1, 2));
     let truths = server.truth();
     assert_eq!(
-        (
-            truths[0].finish_reason.as_deref(),
-            truths[2].finish_reason.as_deref()
-        ),
+        (truths[0].finish_reason.as_deref(), truths[2].finish_reason.as_deref()),
         (Some("abort"), None)
     );
     assert_eq!(truths[1].started_ns, None, "it left the queue unserved");
@@ -107,32 +93,18 @@ fn who_leaves_is_counted_and_gives_the_slot_back() {
 
 #[test]
 fn a_client_that_does_not_read_still_gets_everything() {
-    let server = start(Options {
-        max_model_len: 200_000,
-        ..instant()
-    });
+    let server = start(Options { max_model_len: 200_000, ..instant() });
     let mut client = Client::connect(server.local_addr());
     client.send(&chat(30_000, true, ""));
-    eventually(|| {
-        server
-            .truth()
-            .first()
-            .is_some_and(|truth| truth.completion_tokens > 1_000)
-    });
+    eventually(|| server.truth().first().is_some_and(|truth| truth.completion_tokens > 1_000));
     let reply = client.reply().unwrap();
     assert!(reply.done());
-    assert_eq!(
-        reply.events().pop().unwrap()["usage"]["completion_tokens"],
-        30_000
-    );
+    assert_eq!(reply.events().pop().unwrap()["usage"]["completion_tokens"], 30_000);
 }
 
 #[test]
 fn a_server_that_dies_serves_what_it_promised_and_nothing_more() {
-    let server = start(Options {
-        die_after: Some(3),
-        ..instant()
-    });
+    let server = start(Options { die_after: Some(3), ..instant() });
     let address = server.local_addr();
     let mut bystander = Client::connect(address);
     bystander.send(&chat(8, true, "X-Simulate-Fault: slow_headers:3600s\r\n"));
@@ -141,24 +113,14 @@ fn a_server_that_dies_serves_what_it_promised_and_nothing_more() {
     for _ in 0..3 {
         assert!(client.chat(4, "").done());
     }
-    assert!(
-        matches!(bystander.reply().unwrap_err(), End::Closed | End::Reset),
-        "cut off in mid-request"
-    );
+    assert!(matches!(bystander.reply().unwrap_err(), End::Closed | End::Reset), "cut off in mid-request");
     eventually(|| TcpStream::connect(address).is_err());
     let view = server.view();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert_eq!(runtime.block_on(server.ended()).unwrap(), Ended::Died);
-    let done = view
-        .truth()
-        .iter()
-        .filter(|truth| truth.finish_reason.as_deref() == Some("length"))
-        .count();
+    let done = view.truth().iter().filter(|truth| truth.finish_reason.as_deref() == Some("length")).count();
     assert_eq!(done, 3);
-    assert!(
-        view.truth().iter().all(|truth| truth.end_ns.is_some()),
-        "what was cut off has ended as well"
-    );
+    assert!(view.truth().iter().all(|truth| truth.end_ns.is_some()), "what was cut off has ended as well");
 }
 
 #[tokio::test]
@@ -167,9 +129,7 @@ async fn it_runs_on_the_callers_runtime_and_ends_when_told() {
     assert!(server.endpoint().starts_with("http://127.0.0.1:") && server.endpoint().ends_with("/v1"));
     let address = server.local_addr();
     let view = server.view();
-    let reply = tokio::task::spawn_blocking(move || Client::connect(address).chat(4, ""))
-        .await
-        .unwrap();
+    let reply = tokio::task::spawn_blocking(move || Client::connect(address).chat(4, "")).await.unwrap();
     assert!(reply.done());
     let mut waiting = Client::connect(address);
     waiting.send(&chat(4, true, "X-Simulate-Fault: slow_headers:3600s\r\n"));
@@ -179,18 +139,9 @@ async fn it_runs_on_the_callers_runtime_and_ends_when_told() {
     assert_eq!(server.shutdown().await.unwrap(), Ended::Shutdown);
     let truths = view.truth();
     assert_eq!(truths.len(), 2, "the truth outlives the server");
-    assert_eq!(
-        truths[1].finish_reason.as_deref(),
-        Some("abort"),
-        "what ran was ended with it"
-    );
-    let cut_off = tokio::task::spawn_blocking(move || waiting.reply().unwrap_err())
-        .await
-        .unwrap();
-    assert!(
-        matches!(cut_off, End::Closed | End::Reset),
-        "and its connection dropped"
-    );
+    assert_eq!(truths[1].finish_reason.as_deref(), Some("abort"), "what ran was ended with it");
+    let cut_off = tokio::task::spawn_blocking(move || waiting.reply().unwrap_err()).await.unwrap();
+    assert!(matches!(cut_off, End::Closed | End::Reset), "and its connection dropped");
     assert!(TcpStream::connect(address).is_err());
 }
 
@@ -206,27 +157,13 @@ fn dropping_the_handle_ends_the_server() {
 fn a_taken_address_is_a_fault_with_a_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let Err(fault) = Simulator::bind(Options { port, ..instant() }) else {
-        panic!("the port is taken")
-    };
+    let Err(fault) = Simulator::bind(Options { port, ..instant() }) else { panic!("the port is taken") };
     assert!(
         fault.object.contains(&format!("127.0.0.1:{port}")) && fault.remedy.contains("port 0"),
         "{fault}"
     );
-    assert!(
-        Simulator::bind(Options {
-            host: "no such host".to_owned(),
-            ..instant()
-        })
-        .is_err()
-    );
-    assert!(
-        Simulator::bind(Options {
-            die_after: Some(0),
-            ..instant()
-        })
-        .is_err()
-    );
+    assert!(Simulator::bind(Options { host: "no such host".to_owned(), ..instant() }).is_err());
+    assert!(Simulator::bind(Options { die_after: Some(0), ..instant() }).is_err());
     let patience = Duration::from_secs(60);
     assert!(
         TcpStream::connect_timeout(&taken.local_addr().unwrap(), patience).is_ok(),

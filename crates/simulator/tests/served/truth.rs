@@ -17,9 +17,7 @@ fn consistent(truth: &Truth) {
 }
 
 fn usage(reply: &Reply) -> u64 {
-    reply.events().pop().unwrap()["usage"]["completion_tokens"]
-        .as_u64()
-        .unwrap()
+    reply.events().pop().unwrap()["usage"]["completion_tokens"].as_u64().unwrap()
 }
 
 fn random() -> Options {
@@ -46,24 +44,14 @@ fn stamps_counts_usage_and_metrics_agree() {
     let truths = server.truth();
     assert_eq!(truths.len(), 20);
     truths.iter().for_each(consistent);
-    let counted: u64 = truths
-        .iter()
-        .map(|truth| u64::from(truth.completion_tokens))
-        .sum();
-    let prompts: u64 = truths
-        .iter()
-        .map(|truth| u64::from(truth.prompt_tokens.unwrap()))
-        .sum();
+    let counted: u64 = truths.iter().map(|truth| u64::from(truth.completion_tokens)).sum();
+    let prompts: u64 = truths.iter().map(|truth| u64::from(truth.prompt_tokens.unwrap())).sum();
     assert_eq!(counted, told);
     let text = client.get("/metrics").text();
     assert_eq!(metric(&text, "vllm:generation_tokens_total{"), counted as f64);
     assert_eq!(metric(&text, "vllm:prompt_tokens_total{"), prompts as f64);
-    let ended = |reason: &str| {
-        truths
-            .iter()
-            .filter(|truth| truth.finish_reason.as_deref() == Some(reason))
-            .count()
-    };
+    let ended =
+        |reason: &str| truths.iter().filter(|truth| truth.finish_reason.as_deref() == Some(reason)).count();
     for reason in ["stop", "length"] {
         let name = format!("vllm:request_success_total{{engine=\"0\",finished_reason=\"{reason}\"");
         assert_eq!(metric(&text, &name), ended(reason) as f64);
@@ -74,10 +62,7 @@ fn stamps_counts_usage_and_metrics_agree() {
 
 #[test]
 fn no_client_sees_a_byte_before_its_stamp_nor_a_stamp_before_its_request() {
-    let server = start(Options {
-        spin_us: 100,
-        ..random()
-    });
+    let server = start(Options { spin_us: 100, ..random() });
     let clock = server.clock();
     let mut client = Client::connect(server.local_addr());
     for _ in 0..10 {
@@ -111,17 +96,10 @@ fn delays_are_never_undercut() {
 
 #[test]
 fn the_truth_route_says_what_the_handle_says() {
-    let server = start(Options {
-        truth_capacity: 3,
-        ..instant()
-    });
+    let server = start(Options { truth_capacity: 3, ..instant() });
     let mut client = Client::connect(server.local_addr());
     for request in 0..5 {
-        client.send(&chat(
-            4,
-            request % 2 == 0,
-            &format!("X-Request-Id: r{request}\r\n"),
-        ));
+        client.send(&chat(4, request % 2 == 0, &format!("X-Request-Id: r{request}\r\n")));
         client.reply().unwrap();
     }
     let report: TruthReport = serde_json::from_slice(&client.get("/truth").body).unwrap();
@@ -130,22 +108,12 @@ fn the_truth_route_says_what_the_handle_says() {
     let ids: Vec<&str> = report.requests.iter().map(|truth| truth.id.as_str()).collect();
     assert_eq!(ids, ["chatcmpl-r2", "chatcmpl-r3", "chatcmpl-r4"]);
     assert!(
-        report.clock.contains("ns")
-            && report
-                .requests
-                .iter()
-                .all(|truth| truth.end_ns < Some(report.now_ns))
+        report.clock.contains("ns") && report.requests.iter().all(|truth| truth.end_ns < Some(report.now_ns))
     );
     let whole = &report.requests[1];
-    assert_eq!(
-        (whole.stream, whole.writes.len(), whole.completion_tokens),
-        (false, 1, 4)
-    );
+    assert_eq!((whole.stream, whole.writes.len(), whole.completion_tokens), (false, 1, 4));
     let lines = client.get("/truth?format=jsonl&reset=1").text();
-    let read: Vec<Truth> = lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let read: Vec<Truth> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(read, report.requests);
     let after: TruthReport = serde_json::from_slice(&client.get("/truth").body).unwrap();
     assert_eq!((after.requests.len(), after.dropped), (0, 0));
@@ -154,15 +122,10 @@ fn the_truth_route_says_what_the_handle_says() {
 #[test]
 fn a_seed_gives_the_same_answers_again() {
     let texts = |seed| {
-        let server = start(Options {
-            seed,
-            output_tokens: Some("uniform:1..30".parse().unwrap()),
-            ..instant()
-        });
+        let server =
+            start(Options { seed, output_tokens: Some("uniform:1..30".parse().unwrap()), ..instant() });
         let mut client = Client::connect(server.local_addr());
-        (0..5)
-            .map(|_| client.chat(20, "").streamed("content"))
-            .collect::<Vec<_>>()
+        (0..5).map(|_| client.chat(20, "").streamed("content")).collect::<Vec<_>>()
     };
     assert_eq!(texts(1), texts(1));
     assert_ne!(texts(1), texts(2));
