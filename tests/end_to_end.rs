@@ -12,23 +12,9 @@ fn one_command_measures_and_writes_every_report() {
     let server = serve(quick());
     let bench = Bench::new();
     let done = bench
-        .run(&[
-            "run",
-            "--endpoint",
-            &endpoint(&server),
-            "-n",
-            "6",
-            "-c",
-            "2",
-            "--max-tokens",
-            "12",
-        ])
+        .run(&["run", "--endpoint", &endpoint(&server), "-n", "6", "-c", "2", "--max-tokens", "12"])
         .expect(0);
-    assert!(
-        done.out.contains("ENERGY") && done.out.contains("SPEED"),
-        "{}",
-        done.out
-    );
+    assert!(done.out.contains("ENERGY") && done.out.contains("SPEED"), "{}", done.out);
     assert!(
         done.out.to_lowercase().contains("synthetic"),
         "a simulated server is said to be one:\n{}",
@@ -54,10 +40,7 @@ fn one_command_measures_and_writes_every_report() {
     assert_eq!(report["summary"]["successful_prompts"], 6);
     assert_eq!(report["summary"]["total_completion_tokens"], 72);
     assert_eq!(report["synthetic"], true);
-    assert_eq!(
-        report["config"]["model"], "simulated",
-        "the server was asked for its only model"
-    );
+    assert_eq!(report["config"]["model"], "simulated", "the server was asked for its only model");
     assert!(report["schema_version"].is_u64());
 }
 
@@ -67,41 +50,18 @@ fn token_counts_equal_the_servers_own_counters_and_requests_pair_by_id() {
     let bench = Bench::new();
     let seen_before = server.truth().len();
     bench
-        .run(&[
-            "run",
-            "--endpoint",
-            &endpoint(&server),
-            "-n",
-            "9",
-            "-c",
-            "3",
-            "--max-tokens",
-            "7",
-        ])
+        .run(&["run", "--endpoint", &endpoint(&server), "-n", "9", "-c", "3", "--max-tokens", "7"])
         .expect(0);
     let requests = lines(&bench.run_folder().join("requests.jsonl"));
-    let truths: BTreeMap<String, _> = server
-        .truth()
-        .into_iter()
-        .skip(seen_before)
-        .map(|truth| (truth.request_id.clone(), truth))
-        .collect();
+    let truths: BTreeMap<String, _> =
+        server.truth().into_iter().skip(seen_before).map(|truth| (truth.request_id.clone(), truth)).collect();
     for request in &requests {
         let truth = &truths[request["id"].as_str().unwrap()];
         assert_eq!(request["prompt_tokens"]["tokens"], truth.prompt_tokens.unwrap());
         assert_eq!(request["completion_tokens"]["tokens"], truth.completion_tokens);
         assert_eq!(request["completion_tokens"]["source"], "server");
-        let stamps = [
-            "scheduled_ns",
-            "sent_ns",
-            "first_byte_ns",
-            "first_token_ns",
-            "end_ns",
-        ];
-        let stamps: Vec<u64> = stamps
-            .iter()
-            .map(|name| request[name].as_u64().unwrap())
-            .collect();
+        let stamps = ["scheduled_ns", "sent_ns", "first_byte_ns", "first_token_ns", "end_ns"];
+        let stamps: Vec<u64> = stamps.iter().map(|name| request[name].as_u64().unwrap()).collect();
         assert!(stamps.windows(2).all(|pair| pair[0] <= pair[1]), "{request}");
         // No client can have a token before the server wrote it.
         let ttft = request["first_token_ns"].as_u64().unwrap() - request["sent_ns"].as_u64().unwrap();
@@ -109,14 +69,8 @@ fn token_counts_equal_the_servers_own_counters_and_requests_pair_by_id() {
     }
     // Besides the run's requests the server saw one probe of one token.
     let report = bench.report();
-    let total: u64 = truths
-        .values()
-        .map(|truth| u64::from(truth.completion_tokens))
-        .sum();
-    assert_eq!(
-        report["summary"]["total_completion_tokens"].as_u64().unwrap() + 1,
-        total
-    );
+    let total: u64 = truths.values().map(|truth| u64::from(truth.completion_tokens)).sum();
+    assert_eq!(report["summary"]["total_completion_tokens"].as_u64().unwrap() + 1, total);
     assert_eq!(requests.len(), 9);
 }
 
@@ -124,10 +78,7 @@ fn token_counts_equal_the_servers_own_counters_and_requests_pair_by_id() {
 fn a_config_path_alone_runs_and_collects_rows() {
     let server = serve(quick());
     let bench = Bench::new();
-    bench.file(
-        "prompts.csv",
-        "question\nWhat is a joule?\n\"Why, \"\"oh\"\" why\nso long?\"\n",
-    );
+    bench.file("prompts.csv", "question\nWhat is a joule?\n\"Why, \"\"oh\"\" why\nso long?\"\n");
     bench.file(
         "mine.yaml",
         format!(
@@ -141,41 +92,22 @@ fn a_config_path_alone_runs_and_collects_rows() {
         bench.run(&["mine.yaml"]).expect(0);
     }
     let collected = std::fs::read_to_string(bench.path("all/runs.csv")).unwrap();
-    assert_eq!(
-        collected.lines().count(),
-        3,
-        "a header and two rows:\n{collected}"
-    );
+    assert_eq!(collected.lines().count(), 3, "a header and two rows:\n{collected}");
     assert!(collected.starts_with("timestamp,") || collected.lines().next().unwrap().contains("timestamp"));
     assert!(collected.contains("summary_total_prompts"));
     let emissions = std::fs::read_to_string(bench.path("emissions/emissions.csv")).unwrap();
     assert_eq!(emissions.lines().count(), 3);
     assert!(emissions.lines().nth(1).unwrap().contains("FRA"));
-    assert_eq!(
-        std::fs::read_dir(bench.path("benchmark_output")).unwrap().count(),
-        2
-    );
+    assert_eq!(std::fs::read_dir(bench.path("benchmark_output")).unwrap().count(), 2);
 }
 
 #[test]
 fn nothing_is_written_outside_the_run_folder_unless_a_config_says_so() {
     let server = serve(quick());
     let bench = Bench::new();
-    bench
-        .run(&[
-            "run",
-            "--endpoint",
-            &endpoint(&server),
-            "-n",
-            "1",
-            "--max-tokens",
-            "3",
-        ])
-        .expect(0);
-    let names: Vec<_> = std::fs::read_dir(bench.folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    bench.run(&["run", "--endpoint", &endpoint(&server), "-n", "1", "--max-tokens", "3"]).expect(0);
+    let names: Vec<_> =
+        std::fs::read_dir(bench.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["benchmark_output"]);
 }
 
@@ -187,16 +119,9 @@ fn results_dir_gets_the_files_themselves_and_keeps_an_earlier_run() {
     let mut ids = Vec::new();
     for _ in 0..2 {
         let mut command = bench.command(&["run", "-n", "2", "--max-tokens", "4"]);
-        command
-            .env("RESULTS_DIR", &results)
-            .env("VLLM_ENDPOINT", endpoint(&server));
+        command.env("RESULTS_DIR", &results).env("VLLM_ENDPOINT", endpoint(&server));
         support::done(command.output().unwrap()).expect(0);
-        ids.push(
-            json(&results.join("benchmark_report.json"))["run_id"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
-        );
+        ids.push(json(&results.join("benchmark_report.json"))["run_id"].as_str().unwrap().to_owned());
     }
     assert_ne!(ids[0], ids[1]);
     let kept = json(&results.join(&ids[0]).join("benchmark_report.json"));
@@ -211,9 +136,7 @@ fn json_goes_to_standard_output_alone_and_quiet_prints_nothing() {
     let bench = Bench::new();
     let endpoint = endpoint(&server);
     let arguments = ["run", "--endpoint", &endpoint, "-n", "2", "--max-tokens", "4"];
-    let done = bench
-        .run(&[&arguments[..], &["--format", "json"]].concat())
-        .expect(0);
+    let done = bench.run(&[&arguments[..], &["--format", "json"]].concat()).expect(0);
     let printed: Value = serde_json::from_str(&done.out).unwrap();
     assert_eq!(printed, bench.report());
     let done = bench.run(&[&arguments[..], &["--quiet"]].concat()).expect(0);
@@ -245,38 +168,17 @@ fn what_was_not_measured_is_null_everywhere_and_never_zero() {
         "total_energy_wh",
         "emissions_g_co2eq",
     ] {
-        assert!(
-            report["energy"].as_object().unwrap().contains_key(key),
-            "{key} stays"
-        );
-        assert!(
-            report["energy"][key].is_null(),
-            "{key}: {}",
-            report["energy"][key]
-        );
+        assert!(report["energy"].as_object().unwrap().contains_key(key), "{key} stays");
+        assert!(report["energy"][key].is_null(), "{key}: {}", report["energy"][key]);
     }
-    assert!(
-        done.out.contains("metrics.enabled"),
-        "the summary says why:\n{}",
-        done.out
-    );
-    assert_eq!(
-        std::fs::read_to_string(bench.run_folder().join("GPU_ENERGY_WH.txt"))
-            .unwrap()
-            .trim(),
-        "nan"
-    );
+    assert!(done.out.contains("metrics.enabled"), "the summary says why:\n{}", done.out);
+    assert_eq!(std::fs::read_to_string(bench.run_folder().join("GPU_ENERGY_WH.txt")).unwrap().trim(), "nan");
 }
 
 #[test]
 fn every_api_and_mode_counts_the_same_tokens() {
     let server = serve(quick());
-    for (api, stream) in [
-        ("chat", true),
-        ("chat", false),
-        ("completions", true),
-        ("completions", false),
-    ] {
+    for (api, stream) in [("chat", true), ("chat", false), ("completions", true), ("completions", false)] {
         let bench = Bench::new();
         let stream_override = format!("backend.server.stream={stream}");
         bench
@@ -296,11 +198,7 @@ fn every_api_and_mode_counts_the_same_tokens() {
         let report = bench.report();
         assert_eq!(report["summary"]["total_completion_tokens"], 18, "{api} {stream}");
         let ttft = &report["summary"]["avg_time_to_first_token"];
-        assert_eq!(
-            ttft.is_null(),
-            !stream,
-            "without streaming the first token cannot be seen: {ttft}"
-        );
+        assert_eq!(ttft.is_null(), !stream, "without streaming the first token cannot be seen: {ttft}");
     }
 }
 
@@ -310,17 +208,7 @@ fn a_server_that_gives_no_usage_is_counted_by_its_tokenizer() {
     options.usage = ai_energy_simulator::Usage::Never;
     let server = serve(options);
     let bench = Bench::new();
-    bench
-        .run(&[
-            "run",
-            "--endpoint",
-            &endpoint(&server),
-            "-n",
-            "2",
-            "--max-tokens",
-            "9",
-        ])
-        .expect(0);
+    bench.run(&["run", "--endpoint", &endpoint(&server), "-n", "2", "--max-tokens", "9"]).expect(0);
     let requests = lines(&bench.run_folder().join("requests.jsonl"));
     for request in &requests {
         assert_eq!(request["completion_tokens"]["source"], "tokenizer", "{request}");
@@ -332,16 +220,18 @@ fn a_server_that_gives_no_usage_is_counted_by_its_tokenizer() {
 fn the_python_packages_config_names_its_engine_and_says_what_to_do() {
     let bench = Bench::new();
     // AI Energy Score's own config: no backend.type, `backend: pytorch` in the defaults list.
-    let done = bench
-        .run(&[
-            "--config-name",
-            "text_generation",
-            "scenario.dataset_name=builtin",
-        ])
-        .expect(3);
+    let done = bench.run(&["--config-name", "text_generation", "scenario.dataset_name=builtin"]).expect(3);
     assert!(done.err.contains("ai-energy-torch"), "{}", done.err);
-    let shown = bench
-        .run(&["config", "show", "--config-name", "text_generation"])
-        .expect(0);
+    let shown = bench.run(&["config", "show", "--config-name", "text_generation"]).expect(0);
     assert!(shown.out.contains("type: \"pytorch\""), "{}", shown.out);
+}
+
+#[test]
+fn diagnostics_are_json_lines_where_that_is_asked_for() {
+    let bench = Bench::new();
+    let done = bench.run(&["--log-format", "json", "run", "load.concurrency=0"]).expect(2);
+    let events: Vec<Value> = done.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let error = events.iter().find(|event| event["level"] == "ERROR").unwrap();
+    assert_eq!(error["exit_code"], 2);
+    assert!(error["message"].as_str().unwrap().contains("load.concurrency"), "{error}");
 }

@@ -28,20 +28,13 @@ fn signalled(signal: &str) -> (Bench, support::Done) {
         "20",
     ];
     let mut command = bench.command(&arguments);
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while server.truth().len() < 8 {
         assert!(Instant::now() < deadline, "the run does not come to its requests");
         std::thread::sleep(Duration::from_millis(10));
     }
-    let sent = Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status()
-        .unwrap();
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let done = support::done(child.wait_with_output().unwrap());
     (bench, done)
@@ -56,10 +49,7 @@ fn an_interrupt_keeps_what_was_measured() {
     let good = report["summary"]["successful_prompts"].as_u64().unwrap();
     assert!(good >= 5, "{report}");
     assert_eq!(report["summary"]["total_completion_tokens"], good * 20);
-    assert_eq!(
-        report["summary"]["failed_prompts"], 0,
-        "what we ended ourselves has not failed"
-    );
+    assert_eq!(report["summary"]["failed_prompts"], 0, "what we ended ourselves has not failed");
 }
 
 #[test]

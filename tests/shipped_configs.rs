@@ -29,12 +29,7 @@ fn the_list_of_shipped_configs_is_the_folder() {
         for entry in std::fs::read_dir(configs().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "yaml") {
-                found.push(
-                    path.strip_prefix(configs())
-                        .unwrap()
-                        .to_string_lossy()
-                        .into_owned(),
-                );
+                found.push(path.strip_prefix(configs()).unwrap().to_string_lossy().into_owned());
             }
         }
     }
@@ -52,10 +47,7 @@ fn every_shipped_config_resolves_and_validates_against_the_schema() {
     let validator = jsonschema::validator_for(&schema).unwrap();
     for (path, _) in SHIPPED.iter().filter(|(path, _)| !path.contains('/')) {
         let loaded = resolve_with(&named(path), &|_| None).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let errors: Vec<_> = validator
-            .iter_errors(&loaded.tree)
-            .map(|error| error.to_string())
-            .collect();
+        let errors: Vec<_> = validator.iter_errors(&loaded.tree).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{path}: {errors:?}");
     }
     assert!(
@@ -68,30 +60,18 @@ fn every_shipped_config_resolves_and_validates_against_the_schema() {
 fn the_facts_of_the_python_packages_configs_hold() {
     let load = |name: &str| resolve_with(&named(name), &|_| None).unwrap().value;
     let score = load("text_generation");
-    assert_eq!(
-        score.backend.kind, "pytorch",
-        "from `backend: pytorch` in the defaults list"
-    );
-    assert_eq!(
-        score.scenario.dataset.dataset_name,
-        "EnergyStarAI/text_generation"
-    );
+    assert_eq!(score.backend.kind, "pytorch", "from `backend: pytorch` in the defaults list");
+    assert_eq!(score.scenario.dataset.dataset_name, "EnergyStarAI/text_generation");
     assert_eq!(score.scenario.dataset.num_samples, 1000);
     assert_eq!(
         serde_json::to_value(&score.backend.pytorch).unwrap()["device_ids"],
         serde_json::json!([0, 1, 2, 3, 4, 5, 6, 7])
     );
     let test = load("pytorch_test");
-    assert_eq!(
-        (test.backend.model.as_str(), test.scenario.dataset.num_samples),
-        ("microsoft/phi-2", 3)
-    );
+    assert_eq!((test.backend.model.as_str(), test.scenario.dataset.num_samples), ("microsoft/phi-2", 3));
     assert!(!test.metrics.enabled);
     assert_eq!(load("gpt_oss_120b").backend.kind, "vllm");
-    assert_eq!(
-        load("pytorch_validation").scenario.generate_kwargs["max_new_tokens"],
-        10
-    );
+    assert_eq!(load("pytorch_validation").scenario.generate_kwargs["max_new_tokens"], 10);
     assert_eq!(
         serde_json::to_value(&load("pytorch_multigpu").backend.pytorch).unwrap()["device_ids"],
         serde_json::json!([0, 1, 2, 3])
@@ -112,15 +92,9 @@ fn the_environment_of_the_container_is_read() {
     };
     let loaded = resolve_with(&named("text_generation"), &environment).unwrap();
     let settings = loaded.value;
+    assert_eq!((settings.backend.kind.as_str(), settings.backend.model.as_str()), ("vllm", "my/model"));
     assert_eq!(
-        (settings.backend.kind.as_str(), settings.backend.model.as_str()),
-        ("vllm", "my/model")
-    );
-    assert_eq!(
-        (
-            settings.backend.endpoint.as_str(),
-            settings.scenario.dataset.num_samples
-        ),
+        (settings.backend.endpoint.as_str(), settings.scenario.dataset.num_samples),
         ("http://10.0.0.1:9/v1", 7)
     );
 }
@@ -130,22 +104,10 @@ fn config_show_tells_the_origin_of_each_value() {
     let bench = Bench::new();
     bench.file("a.yaml", "name: a\nload:\n  concurrency: 3\n");
     let done = bench
-        .run(&[
-            "config",
-            "show",
-            "a.yaml",
-            "scenario.num_samples=4",
-            "--endpoint",
-            "http://h/v1",
-        ])
+        .run(&["config", "show", "a.yaml", "scenario.num_samples=4", "--endpoint", "http://h/v1"])
         .expect(0);
-    let line = |key: &str| {
-        done.out
-            .lines()
-            .find(|line| line.trim_start().starts_with(key))
-            .unwrap()
-            .to_owned()
-    };
+    let line =
+        |key: &str| done.out.lines().find(|line| line.trim_start().starts_with(key)).unwrap().to_owned();
     assert!(line("concurrency").contains("3") && line("concurrency").contains("a.yaml:3"));
     assert!(line("num_samples").contains("4") && line("num_samples").contains("scenario.num_samples=4"));
     assert!(line("endpoint").contains("--endpoint"));

@@ -40,9 +40,7 @@ pub struct Done {
 
 impl Bench {
     pub fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -62,10 +60,7 @@ impl Bench {
         FOREIGN.iter().for_each(|name| {
             command.env_remove(name);
         });
-        command
-            .current_dir(self.folder.path())
-            .env("HF_HOME", self.path("hf"))
-            .env("HF_HUB_OFFLINE", "1");
+        command.current_dir(self.folder.path()).env("HF_HOME", self.path("hf")).env("HF_HUB_OFFLINE", "1");
         command.env("LC_ALL", "C.UTF-8").args(arguments);
         command
     }
@@ -100,13 +95,7 @@ pub fn done(output: Output) -> Done {
 impl Done {
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(
-            self.code,
-            Some(code),
-            "--- stdout\n{}\n--- stderr\n{}",
-            self.out,
-            self.err
-        );
+        assert_eq!(self.code, Some(code), "--- stdout\n{}\n--- stderr\n{}", self.out, self.err);
         self
     }
 
@@ -114,11 +103,7 @@ impl Done {
     #[track_caller]
     pub fn says(self, words: &[&str]) -> Self {
         for word in words {
-            assert!(
-                self.err.contains(word),
-                "standard error does not say `{word}`:\n{}",
-                self.err
-            );
+            assert!(self.err.contains(word), "standard error does not say `{word}`:\n{}", self.err);
         }
         self
     }
@@ -130,11 +115,7 @@ pub fn json(path: &Path) -> Value {
 }
 
 pub fn lines(path: &Path) -> Vec<Value> {
-    std::fs::read_to_string(path)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A simulator that answers at once.

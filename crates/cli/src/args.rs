@@ -15,7 +15,7 @@ Try it without a server:
 
 /// What a token of AI costs: joules, watt-hours, grams of CO2 and milliseconds.
 #[derive(Debug, Parser)]
-#[command(name = "ai-energy-benchmark", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "ai-energy-benchmark", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]

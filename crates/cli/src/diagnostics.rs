@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
@@ -15,8 +16,13 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { Exit::Usage.code() } else { Exit::Ok.code() }
 }
 
+/// How diagnostics are written, once the arguments say.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
 /// Starts logging to standard error. `RUST_LOG` wins over `-v`.
 pub fn start_logging(globals: &Globals) {
+    // A second call, from a library user, changes nothing.
+    let _ = FORMAT.set(globals.log_format);
     let level = match globals.verbose {
         0 if globals.quiet => "error",
         0 => "warn",
@@ -65,14 +71,22 @@ pub fn unicode() -> bool {
     utf8 && std::env::var("TERM").as_deref() != Ok("dumb")
 }
 
-/// Prints an error: in colour `error:` on a terminal, as a JSON line where logs are JSON.
+/// Prints an error; where logs are JSON, as one event.
 pub fn print_error(error: &CliError) {
-    to_stderr(&format!("error: {error}"));
+    match FORMAT.get() {
+        Some(LogFormat::Json) => {
+            tracing::error!(target: "ai_energy_cli", exit_code = error.exit().number(), "{error}")
+        }
+        _ => to_stderr(&format!("error: {error}")),
+    }
 }
 
-/// Prints a line for the user on standard error.
+/// Says something to the user on standard error; where logs are JSON, as one event.
 pub fn note(line: &str) {
-    to_stderr(line);
+    match FORMAT.get() {
+        Some(LogFormat::Json) => tracing::warn!(target: "ai_energy_cli", "{line}"),
+        _ => to_stderr(line),
+    }
 }
 
 fn to_stderr(line: &str) {

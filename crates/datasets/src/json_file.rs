@@ -42,7 +42,9 @@ impl<'a> Intake<'a> {
         let pushed = self.rows.push_value(value);
         pushed.map_err(|cause| {
             let cause = format!("{place}, column `{}`: {cause}", column.unwrap_or_default());
-            self.want.fault(cause).remedy("set text_column_name to a column of texts or conversations")
+            self.want
+                .fault(cause)
+                .remedy("set scenario.text_column_name to a column of texts or conversations")
         })?;
         self.found += usize::from(self.rows.cells.last().is_some_and(|cell| !cell.is_empty()));
         Ok(())

@@ -70,8 +70,8 @@ impl Want {
         let listed = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
         let fault = self.fault(format!("has no column `{}`; it has {listed}", self.column));
         match nearest::nearest(&self.column, columns.iter().copied()) {
-            Some(near) => fault.remedy(format!("did you mean `{near}`? set text_column_name")),
-            None => fault.remedy("set text_column_name to the column that holds the prompts"),
+            Some(near) => fault.remedy(format!("did you mean `{near}`? set scenario.text_column_name")),
+            None => fault.remedy("set scenario.text_column_name to the column that holds the prompts"),
         }
     }
 }
@@ -170,7 +170,9 @@ pub(crate) fn assemble(
     if usable.is_empty() {
         let cause =
             if seen == 0 { "is empty".to_owned() } else { format!("none of its {seen} rows holds a prompt") };
-        return Err(usage(&subject, cause).remedy("choose another dataset or another text_column_name"));
+        return Err(
+            usage(&subject, cause).remedy("choose another dataset or another scenario.text_column_name")
+        );
     }
     let found = usable.len();
     if let Some(seed) = shuffle_seed {

@@ -197,8 +197,12 @@ fn unknown_country(written: &str) -> Fault {
     let mut close: Vec<Row> =
         nearest(written, countries().map(|row| row.name)).into_iter().filter_map(named).collect();
     if written.len() <= 3 {
+        // `GER` is more often the begin of a name than a slip of the pen.
+        let begin =
+            |row: &Row| row.name.get(..written.len()).is_some_and(|name| name.eq_ignore_ascii_case(written));
         let codes = nearest(written, countries().map(|row| row.code));
-        close = codes.into_iter().filter_map(|code| countries().find(|row| row.code == code)).collect();
+        let by_code = codes.into_iter().filter_map(|code| countries().find(|row| row.code == code));
+        close = countries().filter(begin).chain(by_code).take(3).collect();
     }
     if close.is_empty() {
         return fault.remedy("use a code of three letters, for example USA, DEU or JPN");

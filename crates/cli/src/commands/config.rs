@@ -48,9 +48,8 @@ pub fn schema() -> Result<Exit, CliError> {
 pub fn list() -> Result<Exit, CliError> {
     let mut text = String::from("configs that ship (--config-name NAME)\n");
     for (path, content) in resolve::SHIPPED.iter().filter(|(path, _)| !path.contains('/')) {
-        let about =
-            content.lines().filter_map(|line| line.strip_prefix("# ")).find(|line| !line.contains("$schema"));
-        let _ = writeln!(text, "  {:20}  {}", path.trim_end_matches(".yaml"), about.unwrap_or_default());
+        let about = first_sentence(content);
+        let _ = writeln!(text, "  {:20}  {}", path.trim_end_matches(".yaml"), about);
     }
     text.push_str("groups\n");
     for (path, _) in resolve::SHIPPED.iter().filter(|(path, _)| path.contains('/')) {
@@ -58,6 +57,18 @@ pub fn list() -> Result<Exit, CliError> {
     }
     print_out(&text)?;
     Ok(Exit::Ok)
+}
+
+/// The first sentence of a file's head comment.
+fn first_sentence(content: &str) -> String {
+    let comment: Vec<&str> = content
+        .lines()
+        .take_while(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim())
+        .filter(|line| !line.is_empty() && !line.contains("$schema"))
+        .collect();
+    let text = comment.join(" ");
+    text.split_once(". ").map_or(text.as_str(), |(first, _)| first).trim_end_matches('.').to_owned()
 }
 
 /// All leaves of a tree as dotted keys, in order.

@@ -101,7 +101,7 @@ fn pick_config<'a>(names: &[&'a str], default: Option<&'a str>, asked: &Asked<'_
         (None, []) => Err(no_data(asked)),
         (None, _) => {
             Err(usage(asked.subject, format!("has {} configurations: {}", names.len(), listed.join(", ")))
-                .remedy("choose one with config"))
+                .remedy("choose one with scenario.config"))
         }
     }
 }
