@@ -1,5 +1,7 @@
 //! The whole path: a real process, a real socket, real files.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -72,6 +74,10 @@ fn token_counts_equal_the_servers_own_counters_and_requests_pair_by_id() {
     let total: u64 = truths.values().map(|truth| u64::from(truth.completion_tokens)).sum();
     assert_eq!(report["summary"]["total_completion_tokens"].as_u64().unwrap() + 1, total);
     assert_eq!(requests.len(), 9);
+    // The load alone, between two readings of the server's own counters.
+    let tokens = &report["figures"]["tokens"];
+    assert_eq!(tokens["server_completion"], tokens["completion"]);
+    assert_eq!(tokens["server_prompt"], tokens["prompt"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Signals: what was measured is written, and the exit code says which signal it was.
 
 #![cfg(unix)]
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

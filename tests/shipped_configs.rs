@@ -1,5 +1,7 @@
 //! Every config that ships resolves, and holds to the schema that ships with it.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::path::{Path, PathBuf};

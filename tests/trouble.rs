@@ -1,6 +1,8 @@
 //! Bad input and bad luck: each names the object, the cause and the remedy, ends with its own exit code, and loses
 //! nothing that was measured.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::net::TcpListener;

@@ -1,6 +1,6 @@
 //! Runs the real program in a folder of its own, against the simulator on 127.0.0.1.
 
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -120,10 +120,7 @@ pub fn lines(path: &Path) -> Vec<Value> {
 
 /// A simulator that answers at once.
 pub fn quick() -> Options {
-    let mut options = Options::default();
-    options.ttft = "2ms".parse().unwrap();
-    options.inter_token = "1ms".parse().unwrap();
-    options
+    Options { ttft: "2ms".parse().unwrap(), inter_token: "1ms".parse().unwrap(), ..Options::default() }
 }
 
 /// Starts a simulator on threads of its own.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ai_energy_core::Stop;
 use ai_energy_core::backend::{Request, Tally};
 use ai_energy_core::record::{Generation, RequestError};
 use ai_energy_core::{
@@ -160,8 +161,12 @@ impl Backend for PytorchBackend {
             chat_template_kwargs: Map::new(),
             target_output_tokens: None,
         };
-        let request =
-            Request { id: "validate".to_owned(), prompt: Arc::new(prompt), params: Arc::new(params) };
+        let request = Request {
+            id: "validate".to_owned(),
+            prompt: Arc::new(prompt),
+            params: Arc::new(params),
+            stop: Stop::new(),
+        };
         let asked = Instant::now();
         let generation = ready.generate(&request, &Clock::start(), &Tally::default(), self.silence()).await;
         if let Some(error) = generation.error {

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ai_energy_backends_pytorch::{EngineOptions, Options, Places, PytorchBackend};
+use ai_energy_core::Stop;
 use ai_energy_core::backend::{Request, Tally};
 use ai_energy_core::record::{FinishReason, Generation};
 use ai_energy_core::{
@@ -61,7 +62,7 @@ fn request(id: &str, tokens: Option<u32>) -> Request {
         target_output_tokens: tokens,
     };
     let params = GenerationParams { max_new_tokens: Some(5), ..GenerationParams::default() };
-    Request { id: id.to_owned(), prompt: Arc::new(prompt), params: Arc::new(params) }
+    Request { id: id.to_owned(), prompt: Arc::new(prompt), params: Arc::new(params), stop: Stop::new() }
 }
 
 async fn generate(backend: &PytorchBackend, id: &str) -> Generation {

@@ -3,7 +3,7 @@
 //! Joins the parts of this crate. Refuses to retry what a server answered: an error is a result.
 
 use ai_energy_core::backend::{Backend, BackendInfo, Check, Request, Tally};
-use ai_energy_core::record::{ErrorClass, Generation, RequestError};
+use ai_energy_core::record::{ErrorClass, Generation, RequestError, ServerCounters};
 use ai_energy_core::{Clock, Fault, Stamp};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use std::time::Instant;
 use crate::account::Account;
 use crate::body::body;
 use crate::client::{Client, read_whole};
-use crate::counters::{self, ServerCounters};
+use crate::counters;
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::link::Exchange;
@@ -88,12 +88,6 @@ impl VllmBackend {
             identity: Mutex::default(),
             no_tokenizer: AtomicBool::new(false),
         })
-    }
-
-    /// The server's own token counters (`/metrics`), for comparing a run with them; `None` where the server has none.
-    pub async fn server_metrics(&self) -> Option<ServerCounters> {
-        let answer = self.client.ask(&self.client.endpoint().beside("/metrics"), None).await.ok()?;
-        counters::read(&String::from_utf8_lossy(&answer.body))
     }
 
     pub(crate) fn identity<T>(&self, with: impl FnOnce(&mut Identity) -> T) -> T {
@@ -286,6 +280,11 @@ impl Backend for VllmBackend {
         let end = last_byte.filter(|_| error.is_none()).unwrap_or_else(|| clock.now());
         tracing::debug!(id = %request.id, streamed, failed = error.is_some(), "generation ended");
         account.close(end, self.options.keep_text, error)
+    }
+
+    async fn token_counters(&self) -> Option<ServerCounters> {
+        let answer = self.client.ask(&self.client.endpoint().beside("/metrics"), None).await.ok()?;
+        counters::read(&String::from_utf8_lossy(&answer.body))
     }
 
     async fn count_tokens(&self, text: &str) -> Option<u32> {

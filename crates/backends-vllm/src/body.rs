@@ -133,7 +133,12 @@ mod tests {
             chat_template_kwargs: Map::new(),
             target_output_tokens: target,
         };
-        Request { id: "r".to_owned(), prompt: Arc::new(prompt), params: Arc::new(params) }
+        Request {
+            id: "r".to_owned(),
+            prompt: Arc::new(prompt),
+            params: Arc::new(params),
+            stop: ai_energy_core::Stop::new(),
+        }
     }
 
     fn made(request: &Request, options: &ServerOptions) -> Value {

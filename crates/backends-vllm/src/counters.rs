@@ -2,17 +2,7 @@
 //!
 //! Reads the Prometheus text format as far as a counter's value needs it. Refuses to judge a difference.
 
-use serde::{Deserialize, Serialize};
-
-/// Tokens since the server started, over all models and engines it serves. The difference of two readings around a
-/// run counts every client's tokens, not only ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerCounters {
-    /// Prompt tokens. llama.cpp leaves out those taken from its cache; vLLM counts them.
-    pub prompt_tokens: u64,
-    /// Generated tokens.
-    pub generation_tokens: u64,
-}
+use ai_energy_core::record::ServerCounters;
 
 /// Counter names by server: prompt tokens, generated tokens.
 const NAMES: [(&str, &str); 2] = [

@@ -29,6 +29,5 @@ mod validate;
 mod watch;
 
 pub use backend::VllmBackend;
-pub use counters::ServerCounters;
 pub use options::{Api, MaxTokensField, Options, ServerOptions};
 pub use validate::served_models;

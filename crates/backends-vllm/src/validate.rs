@@ -4,6 +4,7 @@
 //! thing that would make a run fail is said with what to do about it. Refuses to measure: the latencies it mentions
 //! are for the reader.
 
+use ai_energy_core::Stop;
 use ai_energy_core::backend::{Backend, Check, CheckOutcome, Request, Tally};
 use ai_energy_core::record::{ErrorClass, RequestError};
 use ai_energy_core::{Clock, Fault, FaultKind, FormattedPrompt, GenerationParams, PromptContent};
@@ -181,7 +182,12 @@ async fn one_token(backend: &VllmBackend) -> Result<Check, Fault> {
         top_k: None,
         ..GenerationParams::default()
     };
-    let request = Request { id: "validate".to_owned(), prompt: Arc::new(prompt), params: Arc::new(params) };
+    let request = Request {
+        id: "validate".to_owned(),
+        prompt: Arc::new(prompt),
+        params: Arc::new(params),
+        stop: Stop::new(),
+    };
     let clock = Clock::start();
     let generation = backend.generate(&request, &clock, &Tally::default()).await;
     let name = "one token generated";

@@ -56,7 +56,7 @@ async fn a_real_server_agrees_with_our_counts() {
     options.model = served_models(&options).await.unwrap().remove(0);
     let plain = backend(options.clone()).await;
     println!("server: {:?}", plain.info().server);
-    let before = plain.server_metrics().await.unwrap();
+    let before = plain.token_counters().await.unwrap();
     let (clock, tally) = (Clock::start(), Tally::default());
     let (mut prompt, mut generated) = (0, 0);
     let variants = [
@@ -85,7 +85,7 @@ async fn a_real_server_agrees_with_our_counts() {
             generated += u64::from(completion.tokens);
         }
     }
-    let after = plain.server_metrics().await.unwrap();
+    let after = plain.token_counters().await.unwrap();
     println!("our counts: {prompt} prompt, {generated} generated; server: {before:?} to {after:?}");
     assert_eq!(after.generation_tokens - before.generation_tokens, generated);
     assert_eq!(after.prompt_tokens - before.prompt_tokens, prompt);

@@ -4,8 +4,9 @@
 
 mod support;
 
-use ai_energy_backends_vllm::{Api, Options, ServerCounters, ServerOptions, VllmBackend};
+use ai_energy_backends_vllm::{Api, Options, ServerOptions, VllmBackend};
 use ai_energy_core::backend::{Backend, Tally};
+use ai_energy_core::record::ServerCounters;
 use ai_energy_core::record::{ErrorClass, TokenCountSource};
 use ai_energy_core::{Clock, Stamp};
 use serde_json::json;
@@ -259,12 +260,12 @@ async fn the_servers_own_counters_are_read() {
         let server = Server::bytes(transcript(name));
         let expected = expected
             .map(|(prompt_tokens, generation_tokens)| ServerCounters { prompt_tokens, generation_tokens });
-        assert_eq!(server.backend(keeping_text()).server_metrics().await, expected, "{name}");
+        assert_eq!(server.backend(keeping_text()).token_counters().await, expected, "{name}");
         assert_eq!(server.seen()[0].line, "GET /metrics HTTP/1.1");
     }
     let page =
         "vllm:prompt_tokens_total{engine=\"0\"} 42.0\nvllm:generation_tokens_total{engine=\"0\"} 8.0\n";
     let busy = Server::bytes(answer("200 OK", "text/plain", page));
-    let counters = busy.backend(keeping_text()).server_metrics().await.unwrap();
+    let counters = busy.backend(keeping_text()).token_counters().await.unwrap();
     assert_eq!((counters.prompt_tokens, counters.generation_tokens), (42, 8));
 }

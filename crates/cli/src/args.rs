@@ -229,7 +229,7 @@ pub struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print the resolved configuration with the origin of each value
-    Show(ShowArgs),
+    Show(Box<ShowArgs>),
     /// Print the JSON schema of config files, for editors
     Schema,
     /// List the configs that ship, and the keys' documentation

@@ -1,6 +1,8 @@
 //! Holds generated documents to the program. `cargo xtask docs` runs this with AI_ENERGY_WRITE_DOCS=1, which writes
 //! them instead.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use ai_energy_cli::reference;

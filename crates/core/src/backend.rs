@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::prompt::{FormattedPrompt, GenerationParams};
-use crate::record::Generation;
+use crate::record::{Generation, ServerCounters};
+use crate::runner::Stop;
 
 /// What a backend is, for reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +63,9 @@ pub struct Request {
     pub prompt: Arc<FormattedPrompt>,
     /// How to generate.
     pub params: Arc<GenerationParams>,
+    /// Cancelled when the run ends early. The backend then returns at once with what it saw so far and an error of
+    /// class `Cancelled`, so that what was generated is known.
+    pub stop: Stop,
 }
 
 /// Live counts for a progress line. Relaxed: a line on a terminal needs no ordering.
@@ -95,12 +99,19 @@ pub trait Backend: Send + Sync {
     async fn validate(&self) -> Result<Vec<Check>, Fault>;
 
     /// Runs one generation. Never panics and never loses what was seen: an error stands in the result beside the
-    /// stamps and counts up to it. Dropping the future ends the generation.
+    /// stamps and counts up to it. Ends early when `request.stop` is cancelled; dropping the future ends the generation
+    /// too, as a last resort that loses what was seen.
     async fn generate(&self, request: &Request, clock: &Clock, tally: &Tally) -> Generation;
 
     /// Counts the tokens of a generated text with the model's own tokenizer, where the backend can; asked after the
     /// load, for generations whose server gave no count.
     async fn count_tokens(&self, _text: &str) -> Option<u32> {
+        None
+    }
+
+    /// The server's own token counters, where it has them; asked right before and right after the load, so that the
+    /// record's counts can be held against them.
+    async fn token_counters(&self) -> Option<ServerCounters> {
         None
     }
 

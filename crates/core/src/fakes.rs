@@ -11,7 +11,9 @@ use crate::clock::Clock;
 use crate::energy::{Channel, ChannelKind, Domain, EnergySource, ReadFault};
 use crate::fault::Fault;
 use crate::figure::Provenance;
-use crate::record::{Chunk, FinishReason, Generation, OutputChannel, TokenCount, TokenCountSource};
+use crate::record::{
+    Chunk, ErrorClass, FinishReason, Generation, OutputChannel, RequestError, TokenCount, TokenCountSource,
+};
 
 /// A backend that sleeps instead of generating.
 #[derive(Debug, Clone)]
@@ -56,11 +58,21 @@ impl Backend for FakeBackend {
             request.prompt.target_output_tokens.or(request.params.max_new_tokens).unwrap_or(16).max(1);
         let mut chunks = Vec::with_capacity(tokens as usize);
         for position in 0..tokens {
-            tokio::time::sleep(if position == 0 { self.first_token } else { self.inter_token }).await;
+            let pause = tokio::time::sleep(if position == 0 { self.first_token } else { self.inter_token });
+            tokio::select! {
+                () = pause => {}
+                () = request.stop.cancelled() => break,
+            }
             chunks.push(Chunk { at: clock.now(), channel: OutputChannel::Content, tokens: Some(1) });
             tally.add_tokens(1);
         }
-        let first = chunks.first().map(|chunk| chunk.at);
+        let first = chunks.first().map(|chunk: &Chunk| chunk.at);
+        let generated = chunks.len() as u32;
+        let cancelled = (generated < tokens).then(|| RequestError {
+            class: ErrorClass::Cancelled,
+            message: "the run was stopped".to_owned(),
+            status: None,
+        });
         Generation {
             sent: Some(sent),
             first_byte: first,
@@ -69,8 +81,9 @@ impl Backend for FakeBackend {
             end: clock.now(),
             chunks,
             prompt_tokens: Some(TokenCount { tokens: 8, source: TokenCountSource::Server }),
-            completion_tokens: Some(TokenCount { tokens, source: TokenCountSource::Server }),
-            finish_reason: Some(FinishReason::Length),
+            completion_tokens: Some(TokenCount { tokens: generated, source: TokenCountSource::Server }),
+            finish_reason: cancelled.is_none().then_some(FinishReason::Length),
+            error: cancelled,
             ..Generation::default()
         }
     }

@@ -285,6 +285,15 @@ pub struct SamplerFault {
     pub gone: bool,
 }
 
+/// Tokens since a server started, by its own counters, over all its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerCounters {
+    /// Prompt tokens. Some servers leave out those taken from their cache.
+    pub prompt_tokens: u64,
+    /// Generated tokens.
+    pub generation_tokens: u64,
+}
+
 /// Everything a run observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -298,6 +307,9 @@ pub struct RunRecord {
     pub dataset: DatasetInfo,
     /// What validation looked at.
     pub checks: Vec<Check>,
+    /// The server's own counters right before and right after the load, where it has them.
+    #[serde(default)]
+    pub server_counters: Option<[ServerCounters; 2]>,
     /// The stretches of the run.
     pub phases: Vec<Phase>,
     /// The requests in the order they ended.

@@ -40,6 +40,12 @@ pub struct Tokens {
     pub completion_sources: BTreeMap<TokenCountSource, usize>,
     /// Successful requests without any completion count.
     pub uncounted: usize,
+    /// Generated tokens by the server's own counters over the load, every client's; `None` where it has none.
+    #[serde(default)]
+    pub server_completion: Option<u64>,
+    /// Prompt tokens by the server's own counters over the load; `None` where it has none.
+    #[serde(default)]
+    pub server_prompt: Option<u64>,
 }
 
 /// A distribution with exact percentiles (linear interpolation between order statistics, Hyndman–Fan type 7).

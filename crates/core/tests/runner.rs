@@ -261,3 +261,36 @@ async fn a_record_survives_its_journey_through_json() {
     let back: ai_energy_core::RunRecord = serde_json::from_str(&text).unwrap();
     assert_eq!(back, record);
 }
+
+#[tokio::test]
+async fn a_stop_keeps_the_tokens_that_running_requests_had_seen() {
+    let slow = FakeBackend { first_token: Duration::from_millis(1), inter_token: Duration::from_millis(20) };
+    let mut plan = plan(1);
+    plan.generation.max_new_tokens = Some(1000);
+    let parts = parts(slow, 1);
+    let stop = parts.stop.clone();
+    let tally = Arc::clone(&parts.tally);
+    tokio::spawn(async move {
+        while tally.tokens() < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stop.cancel();
+    });
+    let record = runner::run(plan, parts).await;
+    assert!(record.requests[0].cancelled());
+    assert!(record.requests[0].generation.chunks.len() >= 3, "what was seen is kept");
+}
+
+#[tokio::test]
+async fn a_request_whose_task_dies_has_failed_and_is_not_forgotten() {
+    let (backend, _) = Scripted::new(|index, generation| {
+        assert!(index != 1, "this request's task dies on purpose");
+        generation
+    });
+    let record = runner::run(plan(1), parts(backend, 4)).await;
+    let mut indices: Vec<_> = record.requests.iter().map(|request| request.prompt_index).collect();
+    indices.sort_unstable();
+    assert_eq!(indices, [0, 1, 2, 3]);
+    let failed: Vec<_> = record.requests.iter().filter(|request| request.failed()).collect();
+    assert_eq!((failed.len(), failed[0].prompt_index), (1, 1));
+}

@@ -51,7 +51,12 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
         None => Figure::unavailable("s", "no request was run"),
     };
     let counts = counts(&record.requests);
-    let (tokens, quality) = tokens(&record.requests);
+    let (mut tokens, quality) = tokens(&record.requests);
+    if let Some([before, after]) = record.server_counters {
+        // A server that started anew in between counts from 0 again and tells nothing about the load.
+        tokens.server_completion = after.generation_tokens.checked_sub(before.generation_tokens);
+        tokens.server_prompt = after.prompt_tokens.checked_sub(before.prompt_tokens);
+    }
     let results = channel_results(record, window);
     let domains = domains(record, &results, window);
     let total = total(&domains);

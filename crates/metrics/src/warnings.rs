@@ -31,7 +31,7 @@ pub(crate) struct Seen<'a> {
 }
 
 /// Every warning there is, in the order of reports.
-const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 12] = [
+const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 13] = [
     synthetic,
     ended_early,
     failed_requests,
@@ -42,6 +42,7 @@ const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 12] = [
     cross_check,
     estimated,
     token_counts,
+    server_counters,
     prompt_cache,
     location,
 ];
@@ -223,6 +224,21 @@ fn token_counts(seen: &Seen<'_>) -> Vec<Warning> {
         found.push(warning("assumed_token_counts", message, "let the server send usage"));
     }
     found
+}
+
+/// `server_counters`: the server's own counters tell another number of generated tokens than the responses did.
+/// Failed and cancelled requests generate tokens that no response counts, so nothing is compared then.
+fn server_counters(seen: &Seen<'_>) -> Vec<Warning> {
+    let (Some(theirs), Some(ours)) = (seen.tokens.server_completion, seen.tokens.completion) else {
+        return Vec::new();
+    };
+    if theirs == ours || seen.counts.failed + seen.counts.cancelled > 0 {
+        return Vec::new();
+    }
+    let message = format!(
+        "the server's own counters rose by {theirs} generated tokens during the load, the responses count {ours}"
+    );
+    vec![warning("server_counters", message, "see that nobody else uses the server while it is measured")]
 }
 
 /// `prompt_cache`: prompts were not computed anew.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use ai_energy_backends_vllm::{Api, Options, ServerOptions, VllmBackend};
+use ai_energy_core::Stop;
 use ai_energy_core::backend::{Backend, Request, Tally};
 use ai_energy_core::record::Generation;
 use ai_energy_core::{Clock, FormattedPrompt, GenerationParams, PromptContent};
@@ -177,7 +178,12 @@ pub(crate) fn request(id: &str) -> Request {
         chat_template_kwargs: Map::new(),
         target_output_tokens: None,
     };
-    Request { id: id.to_owned(), prompt: Arc::new(prompt), params: Arc::new(GenerationParams::default()) }
+    Request {
+        id: id.to_owned(),
+        prompt: Arc::new(prompt),
+        params: Arc::new(GenerationParams::default()),
+        stop: Stop::new(),
+    }
 }
 
 pub(crate) async fn generate(backend: &VllmBackend) -> Generation {

@@ -2,9 +2,11 @@
 //!
 //! Refuses to know how a request is sent; it schedules, collects and stops.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::Stop;
 use crate::backend::{Backend, Request, Tally};
@@ -41,11 +43,23 @@ struct ClosedLoop<'a> {
     params: Arc<GenerationParams>,
     /// Cancelled to end what is in flight: by the caller's stop or by too many failures.
     abort: Stop,
-    running: JoinSet<RequestRecord>,
+    running: JoinSet<Generation>,
+    /// What is known of each running request, by its task.
+    started: HashMap<Id, Started>,
     next: usize,
     failures_in_a_row: u32,
     ending: Ending,
 }
+
+/// A request that is running.
+struct Started {
+    id: String,
+    prompt_index: usize,
+    scheduled: Stamp,
+}
+
+/// How long a backend may take to return what it saw after a stop.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Keeps `plan.load.concurrency` requests in flight until every prompt has been sent, then waits for the rest.
 pub(super) async fn closed_loop(plan: &Plan, offered: Offered) -> Outcome {
@@ -59,6 +73,7 @@ pub(super) async fn closed_loop(plan: &Plan, offered: Offered) -> Outcome {
         plan,
         offered,
         running: JoinSet::new(),
+        started: HashMap::new(),
         next: 0,
         failures_in_a_row: 0,
         ending: Ending::Complete,
@@ -75,7 +90,7 @@ pub(super) async fn closed_loop(plan: &Plan, offered: Offered) -> Outcome {
     }
     // A stop that comes when everything is done interrupts nothing.
     let cut_short = state.next < state.offered.prompts.len() || requests.iter().any(RequestRecord::cancelled);
-    if state.offered.stop.is_cancelled() && cut_short {
+    if state.offered.stop.is_cancelled() && cut_short && state.ending == Ending::Complete {
         state.ending = Ending::Interrupted;
     }
     let end = requests.iter().map(|record| record.generation.end).max().unwrap_or(start);
@@ -102,36 +117,36 @@ impl ClosedLoop<'_> {
             id: format!("{}-{:06}", self.plan.run_id, self.next),
             prompt,
             params: Arc::clone(&self.params),
+            stop: self.abort.clone(),
         };
         self.next += 1;
         let scheduled = self.offered.clock.now();
         for observer in self.offered.observers.iter() {
             observer.request_started(scheduled);
         }
+        let started = Started { id: request.id.clone(), prompt_index: request.prompt.index, scheduled };
         let backend = Arc::clone(&self.offered.backend);
         let tally = Arc::clone(&self.offered.tally);
-        let (clock, abort) = (self.offered.clock, self.abort.clone());
-        self.running.spawn(async move {
-            let generation = tokio::select! {
-                biased;
-                generation = backend.generate(&request, &clock, &tally) => generation,
-                () = abort.cancelled() => cancelled(clock.now()),
-            };
-            RequestRecord { id: request.id, prompt_index: request.prompt.index, scheduled, generation }
-        });
+        let clock = self.offered.clock;
+        let task = self.running.spawn(async move { generate(&*backend, &request, clock, &tally).await });
+        self.started.insert(task.id(), started);
     }
 
-    /// The next request that ended; a backend that panicked yields none and is logged.
+    /// The next request that ended. One whose backend panicked has failed like any other.
     async fn next_ended(&mut self) -> Option<RequestRecord> {
-        loop {
-            match self.running.join_next().await? {
-                Ok(record) => return Some(record),
-                Err(error) => {
-                    tracing::error!(%error, "a request's task died; it is missing from the record");
-                    self.fill();
-                }
+        let (task, generation) = match self.running.join_next_with_id().await? {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "a request's task died");
+                let end = self.offered.clock.now();
+                (
+                    error.id(),
+                    ended_with(end, ErrorClass::Engine, "the client's own task for this request died"),
+                )
             }
-        }
+        };
+        let Started { id, prompt_index, scheduled } = self.started.remove(&task)?;
+        Some(RequestRecord { id, prompt_index, scheduled, generation })
     }
 
     /// Counts failures in a row and ends the run where there are too many.
@@ -149,14 +164,20 @@ impl ClosedLoop<'_> {
     }
 }
 
-fn cancelled(end: Stamp) -> Generation {
-    Generation {
-        end,
-        error: Some(RequestError {
-            class: ErrorClass::Cancelled,
-            message: "ended before it was complete because the run was stopped".to_owned(),
-            status: None,
-        }),
-        ..Generation::default()
+/// Runs one generation. A backend that does not return soon after a stop is dropped, with what it saw.
+async fn generate(backend: &dyn Backend, request: &Request, clock: Clock, tally: &Tally) -> Generation {
+    let stop = request.stop.clone();
+    tokio::select! {
+        biased;
+        generation = backend.generate(request, &clock, tally) => generation,
+        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {
+            let message = "ended before it was complete because the run was stopped";
+            ended_with(clock.now(), ErrorClass::Cancelled, message)
+        }
     }
+}
+
+fn ended_with(end: Stamp, class: ErrorClass, message: &str) -> Generation {
+    let error = RequestError { class, message: message.to_owned(), status: None };
+    Generation { end, error: Some(error), ..Generation::default() }
 }

@@ -6,6 +6,7 @@ mod load;
 mod sampler;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::{Backend, BackendInfo, Check, Tally};
 use crate::clock::Clock;
@@ -14,11 +15,15 @@ use crate::energy::SourceDiscovery;
 use crate::observer::Observer;
 use crate::plan::Plan;
 use crate::prompt::FormattedPrompt;
-use crate::record::{Phase, PhaseKind, RunRecord, TokenCount, TokenCountSource};
+use crate::record::{Phase, PhaseKind, RunRecord, ServerCounters, TokenCount, TokenCountSource};
 use serde_json::{Map, Value};
 
 pub use sampler::Sampler;
 pub use tokio_util::sync::CancellationToken as Stop;
+
+/// Most readings of a server's counters after the load, and the pause between two.
+const COUNTER_READS: u32 = 10;
+const COUNTER_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a run is made of.
 pub struct Parts {
@@ -53,6 +58,7 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
     let Parts { sources, observers, clock, .. } = parts;
     let SourceDiscovery { sources, unavailable, warnings: source_warnings } = sources;
     let observers: Arc<[Arc<dyn Observer>]> = observers.into();
+    let counters_before = parts.backend.token_counters().await;
     let sampler = Sampler::start(sources, clock, plan.sampling_interval_ms, Arc::clone(&observers)).await;
 
     let offered = load::Offered {
@@ -66,6 +72,7 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
     let outcome = load::closed_loop(&plan, offered).await;
     let sampled = sampler.finish(outcome.start, outcome.end).await;
 
+    let counters_after = settled_counters(&*parts.backend, counters_before.is_some()).await;
     let mut requests = outcome.requests;
     count_missing_tokens(&*parts.backend, &mut requests, plan.keep_text).await;
     parts.backend.close().await;
@@ -79,6 +86,7 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
         backend,
         dataset: parts.dataset,
         checks: parts.checks,
+        server_counters: counters_before.zip(counters_after).map(|(before, after)| [before, after]),
         phases: vec![Phase { kind: PhaseKind::Load, start: outcome.start, end: outcome.end }],
         requests,
         channels: sampled.channels,
@@ -90,6 +98,24 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
         warnings,
         environment: parts.environment,
     }
+}
+
+/// The server's counters once they stand still: servers publish them a moment after the last byte. Bounded, since
+/// other clients may keep the server busy.
+async fn settled_counters(backend: &dyn Backend, has_counters: bool) -> Option<ServerCounters> {
+    if !has_counters {
+        return None;
+    }
+    let mut last = backend.token_counters().await?;
+    for _ in 0..COUNTER_READS {
+        tokio::time::sleep(COUNTER_PAUSE).await;
+        let now = backend.token_counters().await?;
+        if now == last {
+            break;
+        }
+        last = now;
+    }
+    Some(last)
 }
 
 /// Where the server gave no count, asks the backend's tokenizer, after the load so that it costs no latency.

@@ -85,6 +85,7 @@ pub(crate) fn record() -> RunRecord {
         channels: Vec::new(),
         readings: Vec::new(),
         unavailable_sources: Vec::new(),
+        server_counters: None,
         gpu_states: Vec::new(),
         sampler: SamplerStats::default(),
         ending: Ending::Complete,

@@ -103,7 +103,10 @@ fn tokens(report: Report<'_>) -> Option<String> {
         _ => sources.iter().map(|(source, requests)| format!("{requests} by {}", word(source))).collect(),
     };
     let uncounted = (tokens.uncounted > 0).then(|| format!("{} requests uncounted", tokens.uncounted));
-    let basis: Vec<String> = words.into_iter().chain(uncounted).collect();
+    // Where they differ, a warning says by how much.
+    let agree = tokens.server_completion.is_some() && tokens.server_completion == tokens.completion;
+    let counters = agree.then(|| "its counters agree".to_owned());
+    let basis: Vec<String> = words.into_iter().chain(uncounted).chain(counters).collect();
     Some(format!("{} ({})", counts.join(", "), basis.join(", ")))
 }
 

@@ -103,6 +103,8 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
             cached_prompt: None,
             completion_sources: BTreeMap::from([(TokenCountSource::Server, successful)]),
             uncounted: 0,
+            server_completion: Some(12_742),
+            server_prompt: None,
         },
         latency: Latency {
             time_to_first_token: Some(distribution(0.058, 0.8, successful)),

@@ -129,6 +129,7 @@ fn record() -> RunRecord {
         )],
         readings: Vec::new(),
         unavailable_sources: Vec::new(),
+        server_counters: None,
         gpu_states: vec![GpuState {
             index: 0,
             utilization_percent: Some(87.0),
