@@ -2,6 +2,7 @@
 //!
 //! Sources live on this thread alone. Refuses to integrate and to judge: it keeps raw readings and counts faults.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -12,10 +13,29 @@ use crate::energy::{Channel, EnergyReading, EnergySource, GpuState, ReadFault};
 use crate::observer::Observer;
 use crate::record::{SamplerFault, SamplerStats};
 
+/// The last round is repeated this often at most for sources that failed in it.
+const LAST_ROUND_REPEATS: u32 = 5;
+
+/// The pause before each repeat of the last round.
+const REPEAT_PAUSE: Duration = Duration::from_millis(20);
+
+/// The states of GPUs are asked for this often at most: each look costs a few calls into the driver.
+const STATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Looks at the GPUs that are kept: those since the load's end are few, and one within the load is enough.
+const STATES_KEPT: usize = 4;
+
 /// A running sampler.
 pub struct Sampler {
-    stop: Sender<()>,
+    stop: Sender<Load>,
     thread: JoinHandle<Sampled>,
+}
+
+/// When the load began and ended.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    start: Stamp,
+    end: Stamp,
 }
 
 /// What a sampler brings back.
@@ -25,7 +45,7 @@ pub struct Sampled {
     pub channels: Vec<Channel>,
     /// The values, by time.
     pub readings: Vec<EnergyReading>,
-    /// GPUs at the end of the load.
+    /// GPUs as last seen within the load; after it, where the load was too short for a look.
     pub gpu_states: Vec<GpuState>,
     /// What it cost.
     pub stats: SamplerStats,
@@ -44,7 +64,8 @@ struct Loop {
     clock: Clock,
     observers: Arc<[Arc<dyn Observer>]>,
     readings: Vec<EnergyReading>,
-    rounds: Vec<Stamp>,
+    rounds: u64,
+    states: VecDeque<(Stamp, Vec<GpuState>)>,
 }
 
 impl Sampler {
@@ -61,11 +82,11 @@ impl Sampler {
         let interval = Duration::from_millis(u64::from(interval_ms.max(1)));
         let thread = std::thread::spawn(move || {
             let mut sampling = Loop::new(sources, clock, observers);
-            sampling.round();
+            sampling.round(None);
             // The receiver is gone only where the run was dropped; then nobody waits.
             let _ = ready.send(());
-            sampling.run(interval, &stopped);
-            sampling.into_sampled()
+            let load = sampling.run(interval, &stopped);
+            sampling.into_sampled(load)
         });
         // An error means that the thread died; `finish` reports that.
         let _ = first_round.await;
@@ -73,9 +94,11 @@ impl Sampler {
     }
 
     /// Takes a last round of readings after the load and returns everything; gaps are judged within `start..end`.
+    /// A source without a reading at or after `end` is read again a few times: its energy over the whole load rests
+    /// on that one reading.
     pub async fn finish(self, start: Stamp, end: Stamp) -> Sampled {
         // An error means that the thread died before; `join` tells.
-        let _ = self.stop.send(());
+        let _ = self.stop.send(Load { start, end });
         let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
         match joined {
             Ok(Ok(mut sampled)) => {
@@ -99,39 +122,86 @@ impl Loop {
             channels.extend_from_slice(source.channels());
             slots.push(Slot { source, first_channel, fault: None });
         }
-        Self { slots, channels, clock, observers, readings: Vec::new(), rounds: Vec::new() }
+        Self { slots, channels, clock, observers, readings: Vec::new(), rounds: 0, states: VecDeque::new() }
     }
 
-    fn run(&mut self, interval: Duration, stopped: &Receiver<()>) {
+    /// Reads at a steady pace until the load is over; `None` where the run was dropped and nobody waits.
+    fn run(&mut self, interval: Duration, stopped: &Receiver<Load>) -> Option<Load> {
         let mut next = Instant::now() + interval;
+        let mut next_states = Instant::now();
         loop {
             let wait = next.saturating_duration_since(Instant::now());
             match stopped.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                    self.round();
-                    return;
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Ok(load) => {
+                    self.last_round(load.end);
+                    return Some(load);
                 }
             }
-            self.round();
+            self.round(None);
+            if Instant::now() >= next_states {
+                self.look_at_gpus();
+                next_states = Instant::now() + STATE_INTERVAL;
+            }
             // After a stall, go on from now: catching up would read the same counter tick many times over.
             next = (next + interval).max(Instant::now());
         }
     }
 
-    fn round(&mut self) {
+    /// One round after the load, and a few more for the sources that failed in it.
+    fn last_round(&mut self, end: Stamp) {
+        self.round(None);
+        for _ in 0..LAST_ROUND_REPEATS {
+            if !self.slots.iter().any(|slot| slot.lacks_reading_at(end, &self.readings)) {
+                return;
+            }
+            std::thread::sleep(REPEAT_PAUSE);
+            self.round(Some(end));
+        }
+    }
+
+    /// Reads every source, or only those that have no reading at or after `lacking`.
+    fn round(&mut self, lacking: Option<Stamp>) {
         let from = self.readings.len();
-        self.rounds.push(self.clock.now());
+        self.rounds += 1;
         for slot in &mut self.slots {
-            slot.read(self.clock, &mut self.readings);
+            if lacking.is_none_or(|end| slot.lacks_reading_at(end, &self.readings)) {
+                slot.read(self.clock, &mut self.readings);
+            }
         }
         for observer in self.observers.iter() {
             observer.readings(&self.channels, &self.readings[from..]);
         }
     }
 
-    fn into_sampled(mut self) -> Sampled {
-        let gpu_states = self.slots.iter_mut().flat_map(|slot| slot.source.gpu_states()).collect();
+    fn gpu_states(&mut self) -> Vec<GpuState> {
+        self.slots.iter_mut().flat_map(|slot| slot.source.gpu_states()).collect()
+    }
+
+    fn look_at_gpus(&mut self) {
+        let at = self.clock.now();
+        let states = self.gpu_states();
+        if self.states.len() == STATES_KEPT {
+            self.states.pop_front();
+        }
+        self.states.push_back((at, states));
+    }
+
+    /// The states last seen within the load. A load shorter than a round saw none: then those of now, idle as they may
+    /// be.
+    fn states_of(&mut self, load: Option<Load>) -> Vec<GpuState> {
+        let within = |at: Stamp| load.is_some_and(|load| at >= load.start && at <= load.end);
+        match self.states.iter().rposition(|(at, _)| within(*at)) {
+            Some(position) => {
+                self.states.swap_remove_back(position).map(|(_, states)| states).unwrap_or_default()
+            }
+            None => self.gpu_states(),
+        }
+    }
+
+    fn into_sampled(mut self, load: Option<Load>) -> Sampled {
+        let gpu_states = self.states_of(load);
         let faults = self
             .slots
             .iter_mut()
@@ -141,7 +211,7 @@ impl Loop {
             })
             .collect();
         let stats = SamplerStats {
-            rounds: self.rounds.len() as u64,
+            rounds: self.rounds,
             cpu_seconds: thread_cpu_seconds(),
             longest_gap_seconds: 0.0,
             faults,
@@ -163,6 +233,17 @@ impl Slot {
         if let Err(fault) = result {
             self.note(fault);
         }
+    }
+
+    /// `true` where a channel of a source that still lives was not read at or after `at`.
+    fn lacks_reading_at(&self, at: Stamp, readings: &[EnergyReading]) -> bool {
+        let gone = self.fault.as_ref().is_some_and(|fault| fault.gone);
+        let channels = self.first_channel..self.first_channel + self.source.channels().len();
+        let since = || readings.iter().rev().take_while(|reading| reading.at >= at);
+        !gone
+            && channels
+                .into_iter()
+                .any(|channel| !since().any(|reading| usize::from(reading.channel) == channel))
     }
 
     fn note(&mut self, fault: ReadFault) {
@@ -191,4 +272,122 @@ fn longest_gap(readings: &mut [EnergyReading], start: Stamp, end: Stamp) -> f64 
 fn thread_cpu_seconds() -> Option<f64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Some(time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::energy::Domain;
+    use crate::fakes::FakeSource;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// No round comes between the first and the last one.
+    const NEVER_MS: u32 = 3_600_000;
+
+    /// A source whose readings number `faulty` fail, and whose GPU is as busy as `busy` says when it is asked.
+    #[derive(Clone)]
+    struct Scripted {
+        channels: Vec<Channel>,
+        faulty: std::ops::Range<usize>,
+        gone: bool,
+        reads: Arc<AtomicUsize>,
+        looks: Arc<AtomicUsize>,
+        busy: Arc<AtomicUsize>,
+    }
+
+    impl Scripted {
+        fn new(faulty: std::ops::Range<usize>) -> Self {
+            let channels = FakeSource::new(Domain::Gpu, 1.0).channels().to_vec();
+            let (reads, looks, busy) = Default::default();
+            Self { channels, faulty, gone: false, reads, looks, busy }
+        }
+
+        fn reads(&self) -> usize {
+            self.reads.load(Ordering::SeqCst)
+        }
+    }
+
+    impl EnergySource for Scripted {
+        fn channels(&self) -> &[Channel] {
+            &self.channels
+        }
+
+        fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
+            let number = self.reads.fetch_add(1, Ordering::SeqCst);
+            match (self.faulty.contains(&number), self.gone) {
+                (true, true) => Err(ReadFault::Gone("lost".to_owned())),
+                (true, false) => Err(ReadFault::Transient("busy".to_owned())),
+                _ => {
+                    out(0, 7);
+                    Ok(())
+                }
+            }
+        }
+
+        fn gpu_states(&mut self) -> Vec<GpuState> {
+            let busy = self.busy.load(Ordering::SeqCst) as f64;
+            self.looks.fetch_add(1, Ordering::SeqCst);
+            vec![GpuState { utilization_percent: Some(busy), ..GpuState::default() }]
+        }
+    }
+
+    async fn start(sources: &[&Scripted], clock: Clock, interval_ms: u32) -> Sampler {
+        let sources = sources.iter().map(|source| Box::new((*source).clone()) as Box<dyn EnergySource>);
+        Sampler::start(sources.collect(), clock, interval_ms, Arc::new([])).await
+    }
+
+    #[tokio::test]
+    async fn a_fault_in_the_very_last_round_does_not_lose_the_source() {
+        let clock = Clock::start();
+        let (steady, faulty) = (Scripted::new(0..0), Scripted::new(1..4));
+        let sampler = start(&[&steady, &faulty], clock, NEVER_MS).await;
+        let end = clock.now();
+        let sampled = sampler.finish(Stamp(0), end).await;
+        let last =
+            |channel: u16| sampled.readings.iter().rfind(|reading| reading.channel == channel).unwrap().at;
+        assert!(last(0) >= end && last(1) >= end, "both span the load");
+        assert_eq!((steady.reads(), faulty.reads()), (2, 5), "only the source that failed is read again");
+        assert_eq!((sampled.stats.faults[0].count, sampled.stats.faults[0].gone), (3, false));
+        assert_eq!(sampled.stats.rounds, 5);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_stays_faulty_or_is_gone_does_not_hold_up_the_end() {
+        let clock = Clock::start();
+        let faulty = Scripted::new(1..usize::MAX);
+        let gone = Scripted { gone: true, ..Scripted::new(1..usize::MAX) };
+        let sampler = start(&[&faulty, &gone], clock, NEVER_MS).await;
+        let sampled = sampler.finish(Stamp(0), clock.now()).await;
+        assert_eq!(faulty.reads(), 2 + LAST_ROUND_REPEATS as usize);
+        assert_eq!((gone.reads(), sampled.readings.len()), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn gpus_are_shown_as_they_were_under_load() {
+        let clock = Clock::start();
+        let gpu = Scripted::new(0..0);
+        gpu.busy.store(97, Ordering::SeqCst);
+        let sampler = start(&[&gpu], clock, 1).await;
+        while gpu.looks.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let end = clock.now();
+        gpu.busy.store(0, Ordering::SeqCst);
+        let sampled = sampler.finish(Stamp(0), end).await;
+        assert_eq!(sampled.gpu_states[0].utilization_percent, Some(97.0));
+    }
+
+    #[tokio::test]
+    async fn gpus_that_were_not_seen_under_load_are_looked_at_after_it() {
+        let clock = Clock::start();
+        let gpu = Scripted::new(0..0);
+        gpu.busy.store(97, Ordering::SeqCst);
+        let sampler = start(&[&gpu], clock, 1).await;
+        while gpu.looks.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        gpu.busy.store(3, Ordering::SeqCst);
+        let sampled = sampler.finish(clock.now(), clock.now()).await;
+        assert_eq!(sampled.gpu_states[0].utilization_percent, Some(3.0), "not what was before the load");
+    }
 }
