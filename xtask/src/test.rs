@@ -14,6 +14,9 @@ use crate::{say, shell, succeeds};
 pub fn run(root: &Path, extra: &[String]) -> Result<()> {
     need_c_compiler()?;
     crate::tidy::run(root)?;
+    if std::env::var_os("AI_ENERGY_TEST_ENDPOINT").is_none() {
+        say("tests against a real server are skipped: AI_ENERGY_TEST_ENDPOINT names none");
+    }
     let extra: Vec<&str> = extra.iter().map(String::as_str).collect();
     if succeeds("cargo", &["nextest", "--version"]) {
         // A filter that matches tests of one crate only must not fail in the others.

@@ -232,7 +232,7 @@ pub enum ConfigCommand {
     Show(Box<ShowArgs>),
     /// Print the JSON schema of config files, for editors
     Schema,
-    /// List the configs that ship, and the keys' documentation
+    /// List the configs and groups that ship
     List,
 }
 

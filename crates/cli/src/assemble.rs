@@ -10,7 +10,7 @@ use ai_energy_core::{
     Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadedPrompts, PromptFormatter, SourceDiscovery,
     Target,
 };
-use ai_energy_formatters::{Kind, Selected};
+use ai_energy_formatters::Selected;
 use ai_energy_metrics::Roots;
 use async_trait::async_trait;
 
@@ -108,39 +108,6 @@ pub fn formatter(settings: &Settings, model: &str) -> Result<Selected, Fault> {
     Ok(registry.for_model(model))
 }
 
-/// What a config asks for that will not have the effect its writer may expect.
-pub fn warnings(settings: &Settings, selected: &Selected, backend: &dyn Backend) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let no_params = settings.scenario.reasoning_params.as_ref().is_none_or(serde_json::Map::is_empty);
-    if settings.scenario.reasoning && selected.kind == Kind::None && no_params {
-        warnings.push(format!(
-            "scenario.reasoning is true, but nothing is known of how `{}` is told to reason: nothing is sent; set \
-             scenario.reasoning_params, or add its family with scenario.formats_file",
-            settings.backend.model
-        ));
-    }
-    if let Some(host) = backend.info().endpoint.as_deref().and_then(remote_host)
-        && settings.metrics.enabled
-    {
-        warnings.push(format!(
-            "the server is on another machine ({host}): the energy below is this machine's, which only sends requests; \
-             run this program on the server's machine to measure the model"
-        ));
-    }
-    warnings
-}
-
-/// The host of an endpoint, where it is not this machine as far as its name tells.
-fn remote_host(endpoint: &str) -> Option<&str> {
-    let authority = endpoint.split_once("://")?.1.split(['/', '?']).next()?;
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next()?,
-        None => authority.split(':').next()?,
-    };
-    let local = host == "localhost" || host == "::1" || host.starts_with("127.") || host == "0.0.0.0";
-    (!local).then_some(host)
-}
-
 /// Formats every prompt for the backend.
 ///
 /// # Errors
@@ -171,18 +138,4 @@ pub fn sources(settings: &Settings, roots: &Roots) -> SourceDiscovery {
         })
         .to_vec();
     SourceDiscovery { unavailable, ..SourceDiscovery::default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::remote_host;
-
-    #[test]
-    fn hosts_that_are_this_machine_are_told_from_others() {
-        for local in ["http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:8000/v1"] {
-            assert_eq!(remote_host(local), None, "{local}");
-        }
-        assert_eq!(remote_host("https://gpu-box.example:8443/v1"), Some("gpu-box.example"));
-        assert_eq!(remote_host("http://[2001:db8::1]:80/v1"), Some("2001:db8::1"));
-    }
 }

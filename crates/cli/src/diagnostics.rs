@@ -89,6 +89,14 @@ pub fn note(line: &str) {
     }
 }
 
+/// Says a detail that was asked for with `-v`.
+pub fn detail(line: &str) {
+    match FORMAT.get() {
+        Some(LogFormat::Json) => tracing::info!(target: "ai_energy_cli", "{line}"),
+        _ => to_stderr(line),
+    }
+}
+
 fn to_stderr(line: &str) {
     // Nothing can be done where standard error is closed.
     let _ = writeln!(std::io::stderr(), "{line}");

@@ -87,7 +87,11 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CliError::Config(errors) => errors.fmt(f),
+            // An error quotes what was typed, which may hold a secret.
+            CliError::Config(errors) => {
+                let lines: Vec<String> = errors.to_string().lines().map(crate::redact::quoted_line).collect();
+                f.write_str(&lines.join("\n"))
+            }
             CliError::Fault(fault) => fault.fmt(f),
             CliError::Faults(faults) => {
                 let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();

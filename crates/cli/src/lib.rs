@@ -2,6 +2,7 @@
 //!
 //! The only crate that names concrete parts and the only one that prints. Refuses to measure and to compute.
 
+pub mod advice;
 pub mod args;
 pub mod assemble;
 pub mod commands;
@@ -13,6 +14,7 @@ pub mod redact;
 pub mod reference;
 pub mod registry;
 pub mod resolve;
+pub mod session;
 pub mod settings;
 pub mod signals;
 

@@ -31,6 +31,12 @@ pub fn width() -> usize {
     }
 }
 
+/// Width of the live line: the terminal's own, since a line that wraps cannot be taken away again.
+fn live_width() -> usize {
+    let columns = console::Term::stderr().size_checked().map_or(100, |(_, columns)| usize::from(columns));
+    columns.saturating_sub(1).clamp(1, 100)
+}
+
 /// A bar for downloads.
 #[derive(Debug, Default)]
 pub struct LoadBar {
@@ -118,8 +124,7 @@ fn draw(meter: &LiveMeter, done: &AtomicBool, clock: Clock, unicode: bool) {
     }
     while !done.load(Ordering::Relaxed) {
         let state = meter.state(clock.now());
-        bar.set_message(render_progress(&state, width(), unicode));
-        bar.tick();
+        bar.set_message(render_progress(&state, live_width(), unicode));
         std::thread::park_timeout(PERIOD);
     }
     bar.finish_and_clear();

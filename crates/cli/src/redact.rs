@@ -35,6 +35,38 @@ fn names_a_secret(key: &str) -> bool {
     ["api_key", "token", "hf_token", "password", "secret", "authorization"].contains(&key.as_str())
 }
 
+/// A `key=value` argument without a secret value.
+pub fn argument(argument: &str) -> String {
+    let Some((key, value)) = argument.split_once('=') else { return argument.to_owned() };
+    let secret = key.split('.').any(|part| part == "headers" || names_a_secret(part));
+    if secret { format!("{key}={HIDDEN}") } else { format!("{key}={}", text(value)) }
+}
+
+/// Text with the credentials of every URL in it hidden.
+pub fn text(text: &str) -> String {
+    // Longest pieces without white space or quotes: where a URL may begin and end.
+    let end = |c: char| c.is_whitespace() || "'\"`,[]{}<>".contains(c);
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(end) {
+        let width = rest[at..].chars().next().map_or(1, char::len_utf8);
+        shown.push_str(&url(&rest[..at]));
+        shown.push_str(&rest[at..at + width]);
+        rest = &rest[at + width..];
+    }
+    shown + &url(rest)
+}
+
+/// A line of an error message, in which an argument may be quoted.
+pub fn quoted_line(line: &str) -> String {
+    let quoted: Vec<String> = line
+        .split('`')
+        .enumerate()
+        .map(|(place, part)| if place % 2 == 1 && part.contains('=') { argument(part) } else { text(part) })
+        .collect();
+    quoted.join("`")
+}
+
 /// A URL without its credentials; other text as it is.
 pub fn url(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
@@ -65,5 +97,13 @@ mod tests {
         assert_eq!(shown["server"]["api_key_env"], "OPENAI_API_KEY");
         assert_eq!(shown["name"], "a@b.example");
         assert_eq!(shown["path"], "http://host/a@b");
+    }
+
+    #[test]
+    fn arguments_and_sentences_lose_their_secrets() {
+        assert_eq!(argument("backend.server.headers.X-Key=hunter2"), "backend.server.headers.X-Key=***");
+        assert_eq!(argument("backend.endpoint=http://me:pw@h/v1"), "backend.endpoint=http://***@h/v1");
+        assert_eq!(argument("~a.b"), "~a.b");
+        assert_eq!(text("see `https://a:b@c/d`, or x"), "see `https://***@c/d`, or x");
     }
 }

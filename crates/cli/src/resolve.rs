@@ -3,11 +3,12 @@
 //! Refuses to build any part. The order itself is the config crate's.
 
 use ai_energy_config::{Loaded, Loader, Origin};
-use ai_energy_core::{Fault, FaultKind};
+use ai_energy_core::{Fault, FaultKind, GenerationParams};
 use serde_json::{Value, json};
 
 use crate::args::ConfigSource;
 use crate::exit::CliError;
+use crate::redact;
 use crate::settings::{self, Settings};
 
 /// Environment variables that set config keys.
@@ -80,7 +81,18 @@ pub fn resolve_with(source: &ConfigSource, environment: Lookup<'_>) -> Result<Lo
         .environment(bindings(), environment)
         .flags(flags(source))
         .load::<Settings>()?;
-    Ok(loaded)
+    Ok(hide_secrets(loaded))
+}
+
+/// Origins quote arguments as typed; what a secret was typed into is not quoted.
+fn hide_secrets(mut loaded: Loaded<Settings>) -> Loaded<Settings> {
+    for origin in loaded.origins.values_mut() {
+        if let Origin::Override { text } = origin {
+            *text = redact::argument(text);
+        }
+    }
+    loaded.notes.iter_mut().for_each(|note| *note = redact::text(note));
+    loaded
 }
 
 /// `a.b=c`, `+a.b=c` and `~a.b` are overrides; anything else names a config.
@@ -107,6 +119,28 @@ fn defaults(configured: bool) -> Result<Value, CliError> {
 
 fn bindings() -> Vec<(String, String)> {
     ENVIRONMENT.iter().map(|(variable, key)| ((*variable).to_owned(), (*key).to_owned())).collect()
+}
+
+/// Checks what the schema cannot: relations between keys, places, names of sources. Everything wrong is reported
+/// together, each with the place that set it.
+///
+/// # Errors
+/// All faults found.
+pub fn check(loaded: &Loaded<Settings>) -> Result<GenerationParams, CliError> {
+    let is_default = |key: &str| *origin(loaded, key) == Origin::Default;
+    let (generation, mut faults) = match loaded.value.scenario.generation(is_default) {
+        Ok(generation) => (generation, Vec::new()),
+        Err(faults) => (GenerationParams::default(), faults),
+    };
+    faults.extend(ai_energy_metrics::check_options(&loaded.value.metrics.options).err());
+    if faults.is_empty() {
+        return Ok(generation);
+    }
+    let located = |fault: Fault| match origin(loaded, &fault.object) {
+        Origin::Default => fault,
+        place => Fault { object: format!("{place}: key `{}`", fault.object), ..fault },
+    };
+    Err(CliError::Faults(faults.into_iter().map(located).collect()))
 }
 
 /// Flags as config keys, with the flag as typed.

@@ -25,6 +25,7 @@ impl Received {
 
 /// Listens from now on: the first signal cancels `stop`, the second ends the program.
 pub fn listen(stop: Stop) -> Received {
+    survive_file_size_limit();
     let received = Received::default();
     let told = received.clone();
     tokio::spawn(async move {
@@ -40,6 +41,17 @@ pub fn listen(stop: Stop) -> Received {
     });
     received
 }
+
+/// A file size limit (`ulimit -f`) is to be an error of the write, which names the file, not the end of the program.
+#[cfg(unix)]
+fn survive_file_size_limit() {
+    const SIGXFSZ: i32 = 25;
+    // Listening is enough to keep the signal from killing; where it fails, the limit ends the program as before.
+    let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ));
+}
+
+#[cfg(not(unix))]
+fn survive_file_size_limit() {}
 
 #[cfg(unix)]
 async fn next_signal() -> Option<Exit> {

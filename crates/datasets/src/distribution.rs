@@ -209,7 +209,8 @@ impl JsonSchema for Distribution {
             "description": "a token count, or uniform:LOW..HIGH, normal:MEAN,SD, lognormal:MEDIAN,SIGMA",
             "anyOf": [
                 { "type": "integer", "minimum": 1, "maximum": MAX_TOKENS },
-                { "type": "string" }
+                // Lets a config check name the key and the line; what the numbers may be is checked on reading.
+                { "type": "string", "pattern": r"^\s*((constant:)?\s*\d+|(uniform:)?\s*\d+\s*(\.\.|-)\s*\d+|(log)?normal:\s*[0-9.]+\s*,\s*[0-9.]+)\s*$" }
             ]
         })
     }

@@ -18,6 +18,7 @@ pub struct Options {
     /// `conversations` or `messages` column is taken. Plain text files have no columns.
     pub text_column_name: String,
     /// How many prompts to use, at least 1. Fewer are used, with a warning, where the dataset has fewer.
+    #[schemars(range(min = 1))]
     pub num_samples: usize,
     /// The configuration (subset) of a hub dataset; unset means its default one.
     pub config: Option<String>,

@@ -23,6 +23,9 @@ const DELAYS: [&str; 8] = [
     "exponential:200us",
 ];
 
+/// What this client promises on a quiet machine, ms: time to first token p50 and p99, gaps p50 and p99.
+const LIMITS_MS: [f64; 4] = [1.0, 5.0, 1.0, 5.0];
+
 /// Compares at concurrency 1 and 32 and prints the errors.
 pub(super) fn run(program: &Path) -> Result<()> {
     say("agreement: |client − server's truth|, paired by request id");
@@ -33,15 +36,16 @@ pub(super) fn run(program: &Path) -> Result<()> {
         let scratch = Scratch::new("agreement")?;
         measure(program, &server, &scratch.0, concurrency, requests)?;
         let mut errors = compare(&requests_of(&scratch.0)?, &server.get("/truth")?)?;
-        say(&format!(
-            "  {concurrency:>11}  {:>8}  {:>6}  {:>8.3} ms {:>8.3} ms {:>8.3} ms {:>8.3} ms",
-            errors.ttft.len(),
-            errors.tokens,
+        let found = [
             quantile(&mut errors.ttft, 0.5),
             quantile(&mut errors.ttft, 0.99),
             quantile(&mut errors.gaps, 0.5),
             quantile(&mut errors.gaps, 0.99),
-        ));
+        ];
+        let shown = found.map(|error| format!("{error:>8.3} ms")).join(" ");
+        say(&format!("  {concurrency:>11}  {:>8}  {:>6}  {shown}", errors.ttft.len(), errors.tokens));
+        let within = found.iter().zip(LIMITS_MS).all(|(error, limit)| *error < limit);
+        ensure!(within, "an error is above the limits of 1 ms at the median and 5 ms at the 99th percentile");
     }
     Ok(())
 }

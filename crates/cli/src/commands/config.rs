@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::args::{OutputFormat, ShowArgs};
 use crate::diagnostics::{note, print_out};
 use crate::exit::{CliError, Exit};
-use crate::{redact, resolve, settings};
+use crate::{advice, redact, resolve, settings};
 
 /// Prints every resolved key with its value and where the value comes from.
 ///
@@ -15,7 +15,8 @@ use crate::{redact, resolve, settings};
 /// The config is wrong, or standard output cannot be written.
 pub fn show(arguments: &ShowArgs) -> Result<Exit, CliError> {
     let loaded = resolve::resolve(&arguments.source)?;
-    for text in &loaded.notes {
+    resolve::check(&loaded)?;
+    for text in &advice::notes(&loaded) {
         note(&format!("note: {text}"));
     }
     let tree = redact::tree(&loaded.tree);

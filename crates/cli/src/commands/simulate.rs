@@ -15,7 +15,7 @@ use crate::signals;
 pub fn simulate(arguments: &SimulateArgs, globals: &Globals) -> Result<Exit, CliError> {
     let options = arguments.options();
     let model = options.model.clone();
-    super::run::runtime()?.block_on(async {
+    super::run::block_on(async {
         let simulator = Simulator::bind(options)?;
         let address = simulator.local_addr();
         if !globals.quiet {

@@ -4,9 +4,9 @@ use ai_energy_metrics::Roots;
 use serde_json::json;
 
 use crate::args::{Globals, OutputFormat, RunArgs};
-use crate::commands::run::{Session, print_checks};
 use crate::diagnostics::print_out;
 use crate::exit::{CliError, Exit};
+use crate::session::{Session, print_checks};
 use crate::{assemble, resolve};
 
 /// Resolves the config, loads the dataset, asks the backend, looks for sources.
@@ -15,8 +15,7 @@ use crate::{assemble, resolve};
 /// The first thing that would make a run fail.
 pub fn validate(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
     let loaded = resolve::resolve(&arguments.source)?;
-    let runtime = super::run::runtime()?;
-    runtime.block_on(async {
+    super::run::block_on(async {
         let session = Session::prepare(loaded, globals, arguments.format).await?;
         session.backend.close().await;
         let found = assemble::sources(&session.settings, &Roots::default());
@@ -34,7 +33,7 @@ pub fn validate(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError
             });
             print_out(&format!("{answer:#}\n"))?;
         } else if !globals.quiet {
-            print_checks(&session.checks, globals);
+            print_checks(&session.checks);
             let mut text = format!(
                 "dataset   {} ({}), {} prompts\n",
                 session.dataset.name,

@@ -12,7 +12,8 @@ pub struct ScenarioSettings {
     /// Where prompts come from.
     #[serde(flatten)]
     pub dataset: ai_energy_datasets::Options,
-    /// Cut prompts that are longer than the model's context. The PyTorch engine does; a server decides by itself.
+    /// Kept for configs of the Python package and in the report; a server decides by itself what it does with prompts
+    /// that are longer than the model's context, and nothing is cut before they are sent.
     pub truncation: bool,
     /// Turn the model's reasoning on, as its family wants it.
     pub reasoning: bool,
@@ -73,13 +74,14 @@ impl ScenarioSettings {
     /// Every key whose value has the wrong type or range.
     pub fn generation(&self, is_default: impl Fn(&str) -> bool) -> Result<GenerationParams, Vec<Fault>> {
         let mut reader = Reader { left: self.generate_kwargs.clone(), faults: Vec::new() };
+        reader.rename_aliases(&is_default);
         let defaults = GenerationParams::default();
         let mut params = GenerationParams {
             max_new_tokens: reader.take("max_new_tokens", "a number of tokens, 1 or more"),
             min_new_tokens: reader.take("min_new_tokens", "a number of tokens, 0 or more"),
-            temperature: reader.take("temperature", "a number, 0 or more").or(defaults.temperature),
-            top_p: reader.take("top_p", "a number above 0, 1 at most").or(defaults.top_p),
-            top_k: reader.take("top_k", "an integer; -1 for all").or(defaults.top_k),
+            temperature: reader.take_or("temperature", "a number, 0 or more", defaults.temperature),
+            top_p: reader.take_or("top_p", "a number above 0, 1 at most", defaults.top_p),
+            top_k: reader.take_or("top_k", "an integer; -1 for all", defaults.top_k),
             do_sample: reader.take("do_sample", "true or false"),
             seed: reader.take("seed", "an integer"),
             stop: reader.stop(),
@@ -121,6 +123,29 @@ impl Reader {
         serde_json::from_value(value)
             .map_err(|_| self.fault(key, format!("found {shown}"), &format!("set {expected}")))
             .ok()
+    }
+
+    /// [`Self::take`], with a default where the key is not there; a null leaves the value to the backend.
+    fn take_or<T: serde::de::DeserializeOwned>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        default: Option<T>,
+    ) -> Option<T> {
+        if self.left.contains_key(key) { self.take(key, expected) } else { default }
+    }
+
+    /// The names that servers give to the limits mean ours.
+    fn rename_aliases(&mut self, is_default: &impl Fn(&str) -> bool) {
+        let aliases = [("max_tokens", "max_new_tokens"), ("min_tokens", "min_new_tokens")];
+        for (alias, name) in aliases {
+            let Some(value) = self.left.shift_remove(alias) else { continue };
+            if self.left.contains_key(name) && !is_default(&format!("scenario.generate_kwargs.{name}")) {
+                self.fault(alias, format!("means {name}, which is set too"), "keep one of them");
+            } else {
+                self.left.insert(name.to_owned(), value);
+            }
+        }
     }
 
     /// One stop string or a list of them.
@@ -188,6 +213,17 @@ mod tests {
             .unwrap();
         assert_eq!((params.top_k, params.stop), (Some(-1), vec!["END".to_owned()]));
         assert_eq!(params.extra, *json!({"repetition_penalty": 1.1}).as_object().unwrap());
+    }
+
+    #[test]
+    fn a_null_leaves_a_parameter_to_the_server_and_servers_names_mean_ours() {
+        let params = with(json!({"temperature": null, "max_new_tokens": 100, "max_tokens": 7}))
+            .generation(|_| true)
+            .unwrap();
+        assert_eq!((params.temperature, params.top_p), (None, Some(0.9)));
+        assert_eq!((params.max_new_tokens, params.extra.len()), (Some(7), 0));
+        let faults = with(json!({"max_new_tokens": 100, "max_tokens": 7})).generation(|_| false).unwrap_err();
+        assert!(faults[0].object.ends_with("max_tokens"), "{faults:?}");
     }
 
     #[test]

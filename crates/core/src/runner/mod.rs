@@ -15,7 +15,9 @@ use crate::energy::SourceDiscovery;
 use crate::observer::Observer;
 use crate::plan::Plan;
 use crate::prompt::FormattedPrompt;
-use crate::record::{Phase, PhaseKind, RunRecord, ServerCounters, TokenCount, TokenCountSource};
+use crate::record::{
+    Phase, PhaseKind, RequestRecord, RunRecord, ServerCounters, TokenCount, TokenCountSource,
+};
 use serde_json::{Map, Value};
 
 pub use sampler::Sampler;
@@ -24,6 +26,10 @@ pub use tokio_util::sync::CancellationToken as Stop;
 /// Most readings of a server's counters after the load, and the pause between two.
 const COUNTER_READS: u32 = 10;
 const COUNTER_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest time for counting tokens after the load, and after a load that was stopped.
+const COUNTING: Duration = Duration::from_secs(120);
+const COUNTING_AFTER_STOP: Duration = Duration::from_secs(5);
 
 /// What a run is made of.
 pub struct Parts {
@@ -58,6 +64,9 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
     let Parts { sources, observers, clock, .. } = parts;
     let SourceDiscovery { sources, unavailable, warnings: source_warnings } = sources;
     let observers: Arc<[Arc<dyn Observer>]> = observers.into();
+    let mut warnings = parts.warnings;
+    warnings.extend(source_warnings);
+    let stop = parts.stop.clone();
     let counters_before = parts.backend.token_counters().await;
     let sampler = Sampler::start(sources, clock, plan.sampling_interval_ms, Arc::clone(&observers)).await;
 
@@ -74,11 +83,17 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
 
     let counters_after = settled_counters(&*parts.backend, counters_before.is_some()).await;
     let mut requests = outcome.requests;
-    count_missing_tokens(&*parts.backend, &mut requests, plan.keep_text).await;
+    let counting = count_missing_tokens(&*parts.backend, &mut requests);
+    // Bounded, and shorter after a stop: reports are waiting.
+    let limit = if stop.is_cancelled() { COUNTING_AFTER_STOP } else { COUNTING };
+    if tokio::time::timeout(limit, counting).await.is_err() {
+        warnings.push(format!("counting tokens took longer than {} s and was given up", limit.as_secs()));
+    }
+    if !plan.keep_text {
+        requests.iter_mut().for_each(|request| request.generation.text = None);
+    }
     parts.backend.close().await;
     let backend: BackendInfo = parts.backend.info();
-    let mut warnings = parts.warnings;
-    warnings.extend(source_warnings);
     RunRecord {
         synthetic: backend.synthetic,
         plan,
@@ -119,11 +134,7 @@ async fn settled_counters(backend: &dyn Backend, has_counters: bool) -> Option<S
 }
 
 /// Where the server gave no count, asks the backend's tokenizer, after the load so that it costs no latency.
-async fn count_missing_tokens(
-    backend: &dyn Backend,
-    requests: &mut [crate::record::RequestRecord],
-    keep_text: bool,
-) {
+async fn count_missing_tokens(backend: &dyn Backend, requests: &mut [RequestRecord]) {
     for request in requests {
         let generation = &mut request.generation;
         let counted =
@@ -134,9 +145,6 @@ async fn count_missing_tokens(
             && let Some(tokens) = backend.count_tokens(text).await
         {
             generation.completion_tokens = Some(TokenCount { tokens, source: TokenCountSource::Tokenizer });
-        }
-        if !keep_text {
-            generation.text = None;
         }
     }
 }

@@ -1,0 +1,195 @@
+//! A run between its config and its record: everything is looked at before the load begins, then the load is measured.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ai_energy_config::{Loaded, Origin};
+use ai_energy_core::runner::{self, Parts};
+use ai_energy_core::{
+    Backend, Check, CheckOutcome, Clock, DatasetInfo, FormattedPrompt, GenerationParams, LoadPlan, Observer,
+    Plan, RequestRecord, RunRecord, Stop,
+};
+use ai_energy_metrics::Roots;
+use ai_energy_reporters::Journal;
+use serde_json::{Map, Value};
+
+use crate::args::{Globals, OutputFormat};
+use crate::diagnostics::{detail, note};
+use crate::exit::CliError;
+use crate::progress::{LoadBar, Progress};
+use crate::settings::Settings;
+use crate::{advice, assemble, redact, resolve};
+
+/// Everything that is known and checked before the load begins.
+pub struct Session {
+    /// The resolved settings.
+    pub settings: Settings,
+    /// The resolved config for reports, without secrets.
+    pub config: Map<String, Value>,
+    /// What runs the model, validated.
+    pub backend: Arc<dyn Backend>,
+    /// What validation saw.
+    pub checks: Vec<Check>,
+    /// What will be sent.
+    pub prompts: Vec<Arc<FormattedPrompt>>,
+    /// Where it comes from.
+    pub dataset: DatasetInfo,
+    /// How generations are made.
+    pub generation: GenerationParams,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl Session {
+    /// Checks options, loads the dataset, opens and validates the backend, formats the prompts: cheapest first.
+    ///
+    /// # Errors
+    /// The first thing that would make a run fail; what is wrong in the config is reported together.
+    pub async fn prepare(
+        loaded: Loaded<Settings>,
+        globals: &Globals,
+        format: OutputFormat,
+    ) -> Result<Self, CliError> {
+        let generation = resolve::check(&loaded)?;
+        let mut warnings = loaded.notes.clone();
+        warnings.extend(advice::on_config(&loaded));
+        let config = match redact::tree(&loaded.tree) {
+            Value::Object(config) => config,
+            _ => Map::new(),
+        };
+        let mut settings = measured_gpus(loaded);
+        let kind = assemble::backend_kind(&settings)?;
+
+        let bar = LoadBar::new(globals);
+        let dataset = ai_energy_datasets::open(&settings.scenario.dataset)?;
+        let prompts = dataset.load(settings.scenario.dataset.num_samples, &bar).await?;
+        bar.finish();
+        warnings.extend(prompts.warnings.iter().cloned());
+
+        let backend = kind.opener.open(&settings).await?;
+        let checks = backend.validate().await?;
+        settings.backend.model = backend.info().model;
+        let selected = assemble::formatter(&settings, &settings.backend.model)?;
+        warnings.extend(advice::on_model(&settings, &selected, &*backend));
+        let target = kind.opener.target(&settings);
+        let formatted = assemble::format_prompts(&settings, &*selected.formatter, target, &prompts)?;
+        let dataset = prompts.info;
+        let session =
+            Self { settings, config, backend, checks, prompts: formatted, dataset, generation, warnings };
+        if !globals.quiet && format == OutputFormat::Text {
+            session.announce(globals);
+        }
+        Ok(session)
+    }
+
+    /// Says what is about to run.
+    fn announce(&self, globals: &Globals) {
+        for warning in &self.warnings {
+            note(&format!("note: {warning}"));
+        }
+        if globals.verbose > 0 {
+            print_checks(&self.checks);
+        }
+    }
+
+    /// Runs the load and brings back the record.
+    pub async fn measure(
+        self,
+        run_id: String,
+        stop: Stop,
+        journal: Arc<Journal>,
+        globals: &Globals,
+    ) -> RunRecord {
+        let roots = Roots::default();
+        let clock = Clock::start();
+        let tally = Arc::new(ai_energy_core::backend::Tally::default());
+        let plan = Plan {
+            name: self.settings.name.clone(),
+            run_id,
+            load: LoadPlan {
+                concurrency: self.settings.load.concurrency,
+                max_consecutive_failures: self.settings.load.max_consecutive_failures,
+            },
+            generation: self.generation,
+            sampling_interval_ms: self.settings.metrics.options.interval_ms,
+            keep_text: self.settings.scenario.keep_text,
+        };
+        let progress = Progress::start(globals, Arc::clone(&tally), clock);
+        let guard = Arc::new(DiskGuard { journal: Arc::clone(&journal), stop: stop.clone() });
+        let mut observers: Vec<Arc<dyn Observer>> = vec![journal, guard];
+        observers.extend(progress.observer());
+        let parts = Parts {
+            backend: self.backend,
+            prompts: self.prompts,
+            dataset: self.dataset,
+            checks: self.checks,
+            sources: assemble::sources(&self.settings, &roots),
+            observers,
+            clock,
+            stop,
+            tally,
+            started_at: crate::place::rfc3339(SystemTime::now()),
+            environment: ai_energy_metrics::environment(&roots),
+            warnings: self.warnings,
+        };
+        let record = runner::run(plan, parts).await;
+        progress.finish();
+        record
+    }
+}
+
+/// The settings, with the GPUs that the backend uses as those that are measured, unless `metrics.gpu_ids` says. A
+/// server's `device_ids` count only where somebody set them: its default says nothing about the server.
+fn measured_gpus(loaded: Loaded<Settings>) -> Settings {
+    let stated = *resolve::origin(&loaded, "backend.device_ids") != Origin::Default;
+    let mut settings = loaded.value;
+    if settings.metrics.options.gpu_ids.is_none() && (stated || settings.backend.kind == "pytorch") {
+        settings.metrics.options.gpu_ids = Some(settings.backend.pytorch.device_ids.0.clone());
+    }
+    settings
+}
+
+/// Ends the load when the journal cannot be written: what is measured after that would be lost.
+struct DiskGuard {
+    journal: Arc<Journal>,
+    stop: Stop,
+}
+
+impl Observer for DiskGuard {
+    fn request_ended(&self, _record: &RequestRecord) {
+        if self.journal.failed() {
+            self.stop.cancel();
+        }
+    }
+}
+
+/// Prints what validation saw.
+pub fn print_checks(checks: &[Check]) {
+    for check in checks {
+        let mark = match check.outcome {
+            CheckOutcome::Ok => "ok  ",
+            CheckOutcome::Warning => "note",
+        };
+        detail(&format!("{mark} {}: {}", check.name, check.detail));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::ConfigSource;
+
+    fn gpus(inputs: &[&str]) -> Option<Vec<u32>> {
+        let inputs = inputs.iter().map(|input| (*input).to_owned()).collect();
+        let source = ConfigSource { inputs, ..ConfigSource::default() };
+        measured_gpus(resolve::resolve_with(&source, &|_| None).unwrap()).metrics.options.gpu_ids
+    }
+
+    #[test]
+    fn the_gpus_that_are_used_are_the_gpus_that_are_measured() {
+        assert_eq!(gpus(&[]), None, "a server's GPUs are not known: all are measured");
+        assert_eq!(gpus(&["backend.device_ids=[2, 3]"]), Some(vec![2, 3]));
+        assert_eq!(gpus(&["backend.type=pytorch"]), Some(vec![0]));
+        assert_eq!(gpus(&["backend.device_ids=[2]", "metrics.gpu_ids=[5]"]), Some(vec![5]));
+    }
+}
