@@ -37,15 +37,17 @@ impl Moments {
         }
     }
 
-    fn note_write(&self) {
+    /// Notes a write that began at `began`. The instant before the system call counts: the server may have the bytes,
+    /// and be at work, before the call returns.
+    fn note_write(&self, began: u64) {
         if self.first_plain.load(Ordering::Relaxed) == 0 {
-            self.note(&self.last_write);
+            self.last_write.store(began, Ordering::Relaxed);
         }
     }
 
-    fn note(&self, cell: &AtomicU64) {
-        let nanos = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
-        cell.store(nanos + 1, Ordering::Relaxed);
+    /// This moment as a cell holds it.
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX - 1) + 1
     }
 
     fn instant(&self, cell: &AtomicU64) -> Option<Instant> {
@@ -69,7 +71,7 @@ impl Moments {
         self.instant(&self.first_plain)
     }
 
-    /// The last write of the socket that took bytes since [`Moments::arm`] and before an answer began: what is written
+    /// The begin of the last write of the socket that took bytes since [`Moments::arm`] and before an answer began: what is written
     /// later is no request any more, for example the alert that ends TLS.
     pub(crate) fn sent(&self) -> Option<Instant> {
         self.instant(&self.last_write)
@@ -101,7 +103,7 @@ impl AsyncRead for StampedTcp {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            this.moments.note(&this.moments.last_read);
+            this.moments.last_read.store(this.moments.now(), Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
@@ -110,8 +112,9 @@ impl AsyncRead for StampedTcp {
 impl AsyncWrite for StampedTcp {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let began = this.moments.now();
         let written = ready!(Pin::new(&mut this.tcp).poll_write(cx, buf))?;
-        this.moments.note_write();
+        this.moments.note_write(began);
         Poll::Ready(Ok(written))
     }
 
@@ -121,8 +124,9 @@ impl AsyncWrite for StampedTcp {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let began = this.moments.now();
         let written = ready!(Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs))?;
-        this.moments.note_write();
+        this.moments.note_write(began);
         Poll::Ready(Ok(written))
     }
 

@@ -152,7 +152,7 @@ pub struct ServerEnergy {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Generation {
-    /// When the request's last byte was handed to the system.
+    /// Right before the request's last bytes were handed to the system, the connection being made already.
     #[serde(rename = "sent_ns")]
     pub sent: Option<Stamp>,
     /// First byte of the response, headers included.
