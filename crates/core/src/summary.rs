@@ -84,7 +84,8 @@ pub struct Latency {
     pub time_to_first_token: Option<Distribution>,
     /// From sending to the first token of the answer.
     pub time_to_first_content: Option<Distribution>,
-    /// Between consecutive chunks with tokens, all requests together.
+    /// Between consecutive chunks with tokens, all requests together. Where the server counts a chunk's tokens, the
+    /// time before it is split equally among them.
     pub inter_token: Option<Distribution>,
     /// (end of last token − first token) ÷ (completion tokens − 1), one value a request.
     pub time_per_output_token: Option<Distribution>,
@@ -116,6 +117,10 @@ pub struct DomainEnergy {
     pub mean_power: Figure,
     /// Largest power seen between two readings, W.
     pub peak_power: Figure,
+    /// Energy per successful request, J.
+    pub per_request: Figure,
+    /// Energy per generated token, J.
+    pub per_output_token: Figure,
 }
 
 /// Energy of one channel over the load window, counted or kept for a cross-check.
@@ -141,7 +146,7 @@ pub struct Energy {
     pub domains: Vec<DomainEnergy>,
     /// By channel.
     pub channels: Vec<ChannelEnergy>,
-    /// Sum of the domains that are known, J. Its reason names those that are not.
+    /// Sum of the domains, J. Its reason names those that were never measured; unavailable where one was lost midway.
     pub total: Figure,
     /// GPU energy per successful request, J.
     pub gpu_per_request: Figure,
@@ -166,6 +171,10 @@ pub struct Energy {
 pub struct Carbon {
     /// CO2-equivalent of the total energy, g.
     pub emissions: Figure,
+    /// Emissions per successful request, g.
+    pub emissions_per_request: Figure,
+    /// Emissions per generated token, g.
+    pub emissions_per_output_token: Figure,
     /// Grid intensity used, g/kWh.
     pub intensity: Figure,
     /// Country, ISO 3166 alpha-3; `None` where unknown.

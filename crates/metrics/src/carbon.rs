@@ -8,12 +8,13 @@ use ai_energy_core::summary::Carbon;
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 
 use crate::location::{IntensityKind, Location, WORLD_G_PER_KWH};
+use crate::shares::Shares;
 
 const INTERVAL_REMARK: &str =
     "the interval is the energy's alone; the intensity is a yearly mean without one";
 
 /// The emissions of `total` joules at `location`; the world average where the record's location is not known.
-pub fn carbon(total: &Figure, location: Option<&Location>, pue: f64) -> Carbon {
+pub fn carbon(total: &Figure, location: Option<&Location>, pue: f64, shares: &Shares) -> Carbon {
     let intensity = intensity(location);
     let joules_to_grams = intensity.value.unwrap_or(WORLD_G_PER_KWH) / (1000.0 * JOULES_PER_WATT_HOUR) * pue;
     let mut emissions = total.scaled(joules_to_grams, "g");
@@ -26,6 +27,8 @@ pub fn carbon(total: &Figure, location: Option<&Location>, pue: f64) -> Carbon {
         });
     }
     Carbon {
+        emissions_per_request: shares.per_request(&emissions, "g/request"),
+        emissions_per_output_token: shares.per_output_token(&emissions, "g/token"),
         emissions,
         country_iso_code: location.map(|place| place.country_iso_code.clone()),
         country_name: location.map(|place| place.country_name.clone()),
@@ -59,6 +62,13 @@ mod tests {
     use super::*;
     use crate::location::check_location;
     use crate::summary::SummaryOptions;
+    use ai_energy_core::summary::{Counts, Tokens};
+
+    /// Two requests with 40 tokens together.
+    fn shares() -> Shares {
+        let counts = Counts { successful: 2, ..Counts::default() };
+        Shares::new(&counts, &Tokens { completion: Some(40), ..Tokens::default() }, 2)
+    }
 
     fn place(code: &str) -> Location {
         let options = SummaryOptions { country_iso_code: Some(code.into()), ..SummaryOptions::default() };
@@ -68,16 +78,20 @@ mod tests {
     #[test]
     fn a_kilowatt_hour_emits_the_intensity_times_the_pue() {
         let total = Figure::new(3_600_000.0, "J", Provenance::Measured, "counter").with_ci95(36_000.0);
-        let found = carbon(&total, Some(&place("EST")), 1.5);
+        let found = carbon(&total, Some(&place("EST")), 1.5, &shares());
         assert!((found.emissions.value.unwrap() - 416.7 * 1.5).abs() < 1e-9);
         assert!((found.emissions.ci95.unwrap() - 4.167 * 1.5).abs() < 1e-9);
+        assert!((found.emissions_per_request.value.unwrap() - 416.7 * 1.5 / 2.0).abs() < 1e-9);
+        let token = found.emissions_per_output_token;
+        assert_eq!((token.unit.as_str(), token.provenance), ("g/token", Provenance::Estimated));
+        assert!((token.value.unwrap() - 416.7 * 1.5 / 40.0).abs() < 1e-9);
         assert_eq!((found.emissions.provenance, found.emissions.unit.as_str()), (Provenance::Estimated, "g"));
         assert_eq!((found.country_iso_code.as_deref(), found.intensity_year), (Some("EST"), Some(2023)));
     }
 
     #[test]
     fn without_energy_there_are_no_emissions_and_the_reason_stays() {
-        let found = carbon(&Figure::unavailable("J", "no sensor"), Some(&place("USA")), 1.0);
+        let found = carbon(&Figure::unavailable("J", "no sensor"), Some(&place("USA")), 1.0, &shares());
         assert_eq!((found.emissions.value, found.emissions.reason.as_deref()), (None, Some("no sensor")));
         assert_eq!(found.emissions.unit, "g");
         assert!(found.intensity.value.is_some());
@@ -86,7 +100,7 @@ mod tests {
     #[test]
     fn no_place_is_the_world_and_no_country() {
         let total = Figure::new(3_600_000.0, "J", Provenance::Measured, "counter");
-        let found = carbon(&total, None, 1.0);
+        let found = carbon(&total, None, 1.0, &shares());
         assert!((found.emissions.value.unwrap() - 475.0).abs() < 1e-9);
         assert_eq!(found.country_iso_code, None);
         assert!(found.emissions.source.contains("world average"));

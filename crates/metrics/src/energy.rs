@@ -2,7 +2,7 @@
 //!
 //! Adds each joule once: only channels that count make a domain, and only GPU, CPU and RAM make the total. A node
 //! source sees the same joules again and stands apart. Refuses to fill holes: a domain with one lost channel has no
-//! energy, and a total says which domains it lacks.
+//! energy, and neither has the total then. A total without a domain that nothing could measure says so.
 
 use ai_energy_core::RunRecord;
 use ai_energy_core::clock::Stamp;
@@ -11,6 +11,7 @@ use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::summary::{ChannelEnergy, DomainEnergy};
 
 use crate::integrate::{Curve, Integral, Window};
+use crate::shares::Shares;
 
 /// Ticks that a peak power is taken over at least, so that a tick more or less in it is a tenth at most.
 const PEAK_TICKS: f64 = 10.0;
@@ -100,29 +101,41 @@ pub fn domains(
     record: &RunRecord,
     results: &[ChannelResult<'_>],
     window: Option<Window>,
+    shares: &Shares,
 ) -> Vec<DomainEnergy> {
     let node = results.iter().any(|result| result.channel.counts && result.channel.domain == Domain::Node);
     let listed = TOTAL_DOMAINS.into_iter().chain(node.then_some(Domain::Node));
-    listed.map(|domain| domain_energy(record, results, window, domain)).collect()
+    listed.map(|domain| domain_energy(record, &counting(results, domain), window, shares, domain)).collect()
+}
+
+/// The channels that make a domain.
+fn counting<'a, 'r>(results: &'a [ChannelResult<'r>], domain: Domain) -> Vec<&'a ChannelResult<'r>> {
+    results.iter().filter(|result| result.channel.counts && result.channel.domain == domain).collect()
 }
 
 fn domain_energy(
     record: &RunRecord,
-    results: &[ChannelResult<'_>],
+    counting: &[&ChannelResult<'_>],
     window: Option<Window>,
+    shares: &Shares,
     domain: Domain,
 ) -> DomainEnergy {
-    let counting: Vec<&ChannelResult<'_>> =
-        results.iter().filter(|result| result.channel.counts && result.channel.domain == domain).collect();
-    let energy = domain_sum(record, &counting, domain);
+    let energy = domain_sum(record, counting, domain);
     let (mean_power, peak_power) = match (window, energy.value) {
-        (Some(window), Some(_)) => (energy.per(window.seconds(), "W"), peak(&counting, window, &energy)),
+        (Some(window), Some(_)) => (energy.per(window.seconds(), "W"), peak(counting, window, &energy)),
         _ => {
             let none = energy.per(1.0, "W");
             (none.clone(), none)
         }
     };
-    DomainEnergy { domain, energy, mean_power, peak_power }
+    DomainEnergy {
+        per_request: shares.per_request(&energy, "J/request"),
+        per_output_token: shares.per_output_token(&energy, "J/token"),
+        domain,
+        energy,
+        mean_power,
+        peak_power,
+    }
 }
 
 /// The sum of a domain's channels: errors of their own in quadrature, gains linearly.
@@ -214,8 +227,9 @@ fn peak(counting: &[&ChannelResult<'_>], window: Window, energy: &Figure) -> Fig
     }
 }
 
-/// The sum of the known domains among GPU, CPU and RAM; its reason names those that are not in it.
-pub fn total(domains: &[DomainEnergy]) -> Figure {
+/// The sum of GPU, CPU and RAM. Domains that no channel of `results` counts for are left out, and its reason names
+/// them. A domain that was measured and lost leaves no total: the rest would pass for the run's energy.
+pub fn total(domains: &[DomainEnergy], results: &[ChannelResult<'_>]) -> Figure {
     let parts = || domains.iter().filter(|entry| TOTAL_DOMAINS.contains(&entry.domain));
     let known: Vec<&DomainEnergy> = parts().filter(|entry| entry.energy.value.is_some()).collect();
     let missing: Vec<&str> =
@@ -223,6 +237,16 @@ pub fn total(domains: &[DomainEnergy]) -> Figure {
     if known.is_empty() {
         let reasons: Vec<&str> = parts().filter_map(|entry| entry.energy.reason.as_deref()).collect();
         return Figure::unavailable("J", format!("no domain is known: {}", reasons.join("; ")));
+    }
+    let lost = parts()
+        .filter(|entry| entry.energy.value.is_none() && !counting(results, entry.domain).is_empty())
+        .map(|entry| {
+            let reason = entry.energy.reason.as_deref().unwrap_or("no reason was given");
+            format!("{} energy is not known: {reason}", entry.domain.word().to_uppercase())
+        });
+    let lost: Vec<String> = lost.collect();
+    if !lost.is_empty() {
+        return Figure::unavailable("J", lost.join("; "));
     }
     let joules = known.iter().filter_map(|entry| entry.energy.value).sum();
     let provenance =

@@ -24,6 +24,7 @@ pub mod latency;
 pub mod location;
 mod machine;
 pub mod options;
+pub mod shares;
 pub mod sources;
 pub mod stats;
 pub mod summary;

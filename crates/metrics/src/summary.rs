@@ -6,15 +6,16 @@
 use ai_energy_core::RunRecord;
 use ai_energy_core::energy::Domain;
 use ai_energy_core::figure::{Figure, Provenance};
-use ai_energy_core::record::{RequestRecord, TokenCountSource};
-use ai_energy_core::summary::{Counts, DomainEnergy, Energy, SCHEMA_VERSION, Summary, Throughput, Tokens};
+use ai_energy_core::record::RequestRecord;
+use ai_energy_core::summary::{Counts, DomainEnergy, Energy, SCHEMA_VERSION, Summary, Tokens};
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 
 use crate::carbon::carbon;
-use crate::energy::{channel_energy, channel_results, domains, total};
+use crate::energy::{ChannelResult, channel_energy, channel_results, domains, total};
 use crate::integrate::Window;
 use crate::latency::latency;
 use crate::location::check_location;
+use crate::shares::Shares;
 use crate::warnings::{Seen, warnings};
 
 /// What a summary needs beside the record.
@@ -51,33 +52,31 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
         None => Figure::unavailable("s", "no request was run"),
     };
     let counts = counts(&record.requests);
-    let (mut tokens, quality) = tokens(&record.requests);
+    let (mut tokens, without_prompt) = tokens(&record.requests);
+    let shares = Shares::new(&counts, &tokens, without_prompt);
     if let Some([before, after]) = record.server_counters {
         // A server that started anew in between counts from 0 again and tells nothing about the load.
         tokens.server_completion = after.generation_tokens.checked_sub(before.generation_tokens);
         tokens.server_prompt = after.prompt_tokens.checked_sub(before.prompt_tokens);
     }
     let results = channel_results(record, window);
-    let domains = domains(record, &results, window);
-    let total = total(&domains);
+    let domains = domains(record, &results, window, &shares);
+    let total = total(&domains, &results);
     let location = check_location(options);
     let pue = if options.pue.is_finite() && options.pue >= 1.0 { options.pue } else { 1.0 };
-    let carbon = carbon(&total, location.as_ref().ok(), pue);
-    let throughput = throughput(&duration, &counts, &tokens, &quality);
-    let channels = results.iter().map(channel_energy).collect();
+    let carbon = carbon(&total, location.as_ref().ok(), pue, &shares);
     let warnings =
         warnings(&Seen { record, window, counts: &counts, tokens: &tokens, results: &results, location });
     let server_reported = server_reported(&record.requests);
-    let shares = Shares { counts: &counts, tokens: &tokens, quality: &quality };
     Summary {
         schema_version: SCHEMA_VERSION,
+        throughput: shares.throughput(&duration),
         duration,
         latency: latency(&record.requests),
-        throughput,
-        energy: shares.energy(domains, channels, total, server_reported),
+        energy: energy(&shares, domains, &results, total, server_reported),
         carbon,
-        counts: counts.clone(),
-        tokens: tokens.clone(),
+        counts,
+        tokens,
         warnings,
     }
 }
@@ -100,27 +99,12 @@ fn counts(requests: &[RequestRecord]) -> Counts {
     counts
 }
 
-/// Why figures that rest on token counts are estimates; `None` where every count is exact.
-struct TokenQuality {
-    completion: Option<String>,
-    prompt: Option<String>,
-}
-
-impl TokenQuality {
-    fn both(&self) -> Option<String> {
-        match (&self.prompt, &self.completion) {
-            (Some(prompt), Some(completion)) => Some(format!("{prompt}; {completion}")),
-            (one, other) => one.clone().or_else(|| other.clone()),
-        }
-    }
-}
-
-fn tokens(requests: &[RequestRecord]) -> (Tokens, TokenQuality) {
+/// The tokens of the successful requests, and how many of these have no count of prompt tokens.
+fn tokens(requests: &[RequestRecord]) -> (Tokens, usize) {
     let mut tokens = Tokens::default();
-    let (mut successful, mut without_prompt) = (0_usize, 0_usize);
+    let mut without_prompt = 0;
     for request in requests.iter().filter(|request| request.succeeded()) {
         let generation = &request.generation;
-        successful += 1;
         match generation.prompt_tokens {
             Some(count) => add(&mut tokens.prompt, count.tokens),
             None => without_prompt += 1,
@@ -136,51 +120,11 @@ fn tokens(requests: &[RequestRecord]) -> (Tokens, TokenQuality) {
             add(&mut tokens.cached_prompt, cached);
         }
     }
-    let lacking = |count: usize, what: &str| {
-        (count > 0).then(|| format!("{count} of {successful} requests have no {what} token count"))
-    };
-    let assumed = tokens
-        .completion_sources
-        .get(&TokenCountSource::Chunks)
-        .map(|count| format!("{count} of {successful} requests count one token a chunk"));
-    let completion = lacking(tokens.uncounted, "completion").or(assumed);
-    (tokens, TokenQuality { completion, prompt: lacking(without_prompt, "prompt") })
+    (tokens, without_prompt)
 }
 
 fn add(sum: &mut Option<u64>, tokens: u32) {
     *sum = Some(sum.unwrap_or(0) + u64::from(tokens));
-}
-
-/// The figure as an estimate for a further reason.
-fn doubted(mut figure: Figure, doubt: Option<&str>) -> Figure {
-    if let (Some(doubt), Some(_)) = (doubt, figure.value) {
-        figure.provenance = figure.provenance.weaker(Provenance::Estimated);
-        figure.reason = Some(match figure.reason.take() {
-            Some(reason) => format!("{reason}; {doubt}"),
-            None => doubt.to_owned(),
-        });
-    }
-    figure
-}
-
-fn throughput(duration: &Figure, counts: &Counts, tokens: &Tokens, quality: &TokenQuality) -> Throughput {
-    let rate = |amount: Option<f64>, unit: &str, source: &str| match (amount, duration.value) {
-        (_, None) => Figure::unavailable(unit, "no request was run"),
-        (None, _) => Figure::unavailable(unit, "no request has a token count"),
-        (Some(amount), Some(seconds)) => Figure::new(amount / seconds, unit, Provenance::Derived, source),
-    };
-    let output = tokens.completion.map(|count| count as f64);
-    let all = tokens.prompt.zip(tokens.completion).map(|(prompt, completion)| (prompt + completion) as f64);
-    let source = "token counts over the load window";
-    Throughput {
-        output_tokens_per_second: doubted(rate(output, "token/s", source), quality.completion.as_deref()),
-        total_tokens_per_second: doubted(rate(all, "token/s", source), quality.both().as_deref()),
-        requests_per_second: rate(
-            Some(counts.successful as f64),
-            "request/s",
-            "successful requests over the load window",
-        ),
-    }
 }
 
 fn server_reported(requests: &[RequestRecord]) -> Option<Figure> {
@@ -197,71 +141,27 @@ fn server_reported(requests: &[RequestRecord]) -> Option<Figure> {
     Some(figure.with_reason(format!("{} of {} requests carry one", joules.len(), requests.len())))
 }
 
-/// What energy is shared among.
-struct Shares<'a> {
-    counts: &'a Counts,
-    tokens: &'a Tokens,
-    quality: &'a TokenQuality,
-}
-
-impl Shares<'_> {
-    fn energy(
-        &self,
-        domains: Vec<DomainEnergy>,
-        channels: Vec<ai_energy_core::summary::ChannelEnergy>,
-        total: Figure,
-        server_reported: Option<Figure>,
-    ) -> Energy {
-        let none = Figure::unavailable("J", "the GPU was not looked at");
-        let gpu = domains
-            .iter()
-            .find(|entry| entry.domain == Domain::Gpu)
-            .map_or(none, |entry| entry.energy.clone());
-        let successful = self.counts.successful as f64;
-        let all =
-            self.tokens.prompt.zip(self.tokens.completion).map(|(prompt, completion)| prompt + completion);
-        let completion = self.tokens.completion;
-        let doubt = self.quality.completion.as_deref();
-        Energy {
-            gpu_per_request: gpu.per(successful, "J/request"),
-            gpu_per_output_token: per_tokens(&gpu, completion, doubt),
-            per_request: total.per(successful, "J/request"),
-            per_output_token: per_tokens(&total, completion, doubt),
-            per_token: per_tokens(&total, all, self.quality.both().as_deref()),
-            output_tokens_per_joule: doubted(tokens_per_joule(&total, completion), doubt),
-            wh_per_1000_requests: total.per(successful * JOULES_PER_WATT_HOUR / 1000.0, "Wh"),
-            domains,
-            channels,
-            total,
-            server_reported,
-        }
-    }
-}
-
-fn per_tokens(energy: &Figure, tokens: Option<u64>, doubt: Option<&str>) -> Figure {
-    match tokens {
-        Some(tokens) => doubted(energy.per(tokens as f64, "J/token"), doubt),
-        None if energy.value.is_some() => Figure::unavailable("J/token", "no request has a token count"),
-        None => energy.per(1.0, "J/token"),
-    }
-}
-
-/// Tokens over energy; the relative interval is the energy's.
-fn tokens_per_joule(energy: &Figure, tokens: Option<u64>) -> Figure {
-    let unit = "token/J";
-    let (Some(tokens), Some(joules)) = (tokens, energy.value) else {
-        let reason = energy.reason.as_deref().filter(|_| energy.value.is_none());
-        return Figure::unavailable(unit, reason.unwrap_or("no request has a token count"));
-    };
-    if joules <= 0.0 {
-        return Figure::unavailable(unit, "there is nothing to divide by");
-    }
-    let value = tokens as f64 / joules;
-    let mut figure =
-        Figure::new(value, unit, energy.provenance.weaker(Provenance::Derived), energy.source.clone());
-    figure.reason.clone_from(&energy.reason);
-    match energy.ci95 {
-        Some(ci95) => figure.with_ci95(value * ci95 / joules),
-        None => figure,
+/// The energy of a run with its shares.
+fn energy(
+    shares: &Shares,
+    domains: Vec<DomainEnergy>,
+    results: &[ChannelResult<'_>],
+    total: Figure,
+    server_reported: Option<Figure>,
+) -> Energy {
+    let none = Figure::unavailable("J", "the GPU was not looked at");
+    let gpu = domains.iter().find(|entry| entry.domain == Domain::Gpu).map_or(&none, |entry| &entry.energy);
+    Energy {
+        gpu_per_request: shares.per_request(gpu, "J/request"),
+        gpu_per_output_token: shares.per_output_token(gpu, "J/token"),
+        per_request: shares.per_request(&total, "J/request"),
+        per_output_token: shares.per_output_token(&total, "J/token"),
+        per_token: shares.per_token(&total, "J/token"),
+        output_tokens_per_joule: shares.output_tokens_per_joule(&total),
+        wh_per_1000_requests: shares.per_request(&total.scaled(1000.0 / JOULES_PER_WATT_HOUR, "Wh"), "Wh"),
+        channels: results.iter().map(channel_energy).collect(),
+        domains,
+        total,
+        server_reported,
     }
 }

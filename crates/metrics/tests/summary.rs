@@ -6,7 +6,7 @@ mod common;
 
 use ai_energy_core::energy::{Domain, UnavailableSource};
 use ai_energy_core::figure::{Figure, Provenance};
-use ai_energy_core::record::{SamplerFault, ServerEnergy};
+use ai_energy_core::record::{SamplerFault, ServerCounters, ServerEnergy};
 use ai_energy_core::{ErrorClass, RunRecord, TokenCountSource};
 use common::{add, constant, counter, failed, ids, measured, moments, power, record, request, summary};
 
@@ -130,8 +130,19 @@ fn a_device_lost_midway_leaves_no_part_of_its_domain() {
     let found = summary(&record);
     let reason = found.domain(Domain::Gpu).unwrap().energy.reason.clone().unwrap();
     assert_eq!(reason, "source nvml:gpu1:energy was lost at 5.8 s of 10.0 s: GPU 1: fell off the bus");
-    assert_eq!(found.energy.total.reason.as_deref(), Some("not included: gpu"));
-    close(&found.energy.total, 600.0);
+    for figure in [
+        &found.energy.total,
+        &found.energy.per_request,
+        &found.energy.per_output_token,
+        &found.energy.output_tokens_per_joule,
+        &found.energy.wh_per_1000_requests,
+        &found.carbon.emissions,
+        &found.carbon.emissions_per_request,
+    ] {
+        assert_eq!(figure.value, None, "CPU and RAM alone are not the run: {figure:?}");
+        assert_eq!(figure.reason, Some(format!("GPU energy is not known: {reason}")));
+    }
+    close(&found.domain(Domain::Cpu).unwrap().energy, 500.0);
     assert!(ids(&found).contains(&"source_lost"), "{:?}", ids(&found));
     assert!(found.energy.channels[0].energy.value.is_some(), "the other GPU's own figure stands");
 }
@@ -176,14 +187,27 @@ fn failures_are_counted_and_do_not_share_the_energy() {
 }
 
 #[test]
-fn token_counts_that_lack_or_are_assumed_weaken_what_rests_on_them() {
+fn the_whole_energy_is_not_shared_among_a_part_of_the_tokens() {
     let mut record = measured();
     record.requests[0].generation.completion_tokens = None;
     let found = summary(&record);
     assert_eq!((found.tokens.completion, found.tokens.uncounted), (Some(40), 1));
-    let speed = &found.throughput.output_tokens_per_second;
-    assert_eq!(speed.provenance, Provenance::Estimated);
-    assert!(speed.reason.as_deref().unwrap().contains("1 of 2 requests have no completion token count"));
+    let (energy, gpu) = (&found.energy, found.domain(Domain::Gpu).unwrap());
+    for figure in [
+        &energy.gpu_per_output_token,
+        &energy.per_output_token,
+        &energy.per_token,
+        &energy.output_tokens_per_joule,
+        &gpu.per_output_token,
+        &found.carbon.emissions_per_output_token,
+        &found.throughput.output_tokens_per_second,
+        &found.throughput.total_tokens_per_second,
+    ] {
+        assert_eq!(figure.value, None, "{figure:?}");
+        assert_eq!(figure.reason.as_deref(), Some("1 of 2 requests have no completion token count"));
+    }
+    close(&energy.per_request, 1800.0);
+    close(&gpu.per_request, 1500.0);
     assert!(ids(&found).contains(&"missing_token_counts"));
     for request in &mut record.requests {
         request.generation.completion_tokens = None;
@@ -191,11 +215,54 @@ fn token_counts_that_lack_or_are_assumed_weaken_what_rests_on_them() {
     let none = summary(&record);
     assert_eq!((none.tokens.completion, none.energy.per_output_token.value), (None, None));
     assert_eq!(none.throughput.output_tokens_per_second.value, None);
+    let mut prompts = measured();
+    prompts.requests[1].generation.prompt_tokens = None;
+    let half = summary(&prompts);
+    assert_eq!((half.energy.per_token.value, half.throughput.total_tokens_per_second.value), (None, None));
+    close(&half.energy.per_output_token, 45.0);
+}
+
+#[test]
+fn assumed_token_counts_make_estimates_of_what_rests_on_them() {
     let mut chunks = measured();
     if let Some(count) = &mut chunks.requests[0].generation.completion_tokens {
         count.source = TokenCountSource::Chunks;
     }
-    assert!(ids(&summary(&chunks)).contains(&"assumed_token_counts"));
+    let found = summary(&chunks);
+    assert!(ids(&found).contains(&"assumed_token_counts"));
+    let speed = &found.throughput.output_tokens_per_second;
+    assert_eq!(speed.provenance, Provenance::Estimated);
+    assert!(speed.reason.as_deref().unwrap().contains("1 of 2 requests count one token a chunk"));
+    assert_eq!(found.energy.output_tokens_per_joule.provenance, Provenance::Estimated);
+}
+
+#[test]
+fn every_domain_and_the_emissions_have_their_shares() {
+    let found = summary(&measured());
+    for (domain, joules) in [(Domain::Gpu, 3000.0), (Domain::Cpu, 500.0), (Domain::Ram, 100.0)] {
+        let entry = found.domain(domain).unwrap();
+        close(&entry.per_request, joules / 2.0);
+        close(&entry.per_output_token, joules / 80.0);
+    }
+    let grams = found.carbon.emissions.value.unwrap();
+    close(&found.carbon.emissions_per_request, grams / 2.0);
+    close(&found.carbon.emissions_per_output_token, grams / 80.0);
+}
+
+#[test]
+fn the_servers_counters_are_differences_and_nothing_where_they_fell() {
+    let counters = |prompt_tokens, generation_tokens| ServerCounters { prompt_tokens, generation_tokens };
+    let mut record = measured();
+    assert_eq!(
+        (summary(&record).tokens.server_prompt, summary(&record).tokens.server_completion),
+        (None, None)
+    );
+    record.server_counters = Some([counters(1000, 7), counters(1020, 87)]);
+    let found = summary(&record).tokens;
+    assert_eq!((found.server_prompt, found.server_completion), (Some(20), Some(80)));
+    record.server_counters = Some([counters(1000, 700), counters(1020, 80)]);
+    let restarted = summary(&record).tokens;
+    assert_eq!((restarted.server_prompt, restarted.server_completion), (Some(20), None));
 }
 
 #[test]

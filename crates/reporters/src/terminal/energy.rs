@@ -1,6 +1,6 @@
 //! What a request, a token and the whole run cost in joules, watt-hours and grams.
 //!
-//! The only arithmetic is that of the summary's own definition: a figure over its count of requests or tokens.
+//! Refuses to compute: every figure is the summary's, in the unit that reads best.
 
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 use ai_energy_core::{Domain, Figure, Provenance, Report};
@@ -60,40 +60,21 @@ fn energy_rows(report: Report<'_>) -> Vec<Costs> {
     let mut rows: Vec<Costs> = energy
         .domains
         .iter()
-        .map(|entry| {
-            let (per_request, per_token) = match entry.domain {
-                Domain::Gpu => (energy.gpu_per_request.clone(), energy.gpu_per_output_token.clone()),
-                _ => shared(report, &entry.energy),
-            };
-            costs(label(entry.domain), per_request, per_token, &entry.energy)
-        })
+        .map(|entry| costs(label(entry.domain), &entry.per_request, &entry.per_output_token, &entry.energy))
         .collect();
-    let (per_request, per_token) = (energy.per_request.clone(), energy.per_output_token.clone());
-    rows.push(costs("total", per_request, per_token, &energy.total));
+    rows.push(costs("total", &energy.per_request, &energy.per_output_token, &energy.total));
     rows
 }
 
-fn costs(label: &str, per_request: Figure, per_token: Figure, joules: &Figure) -> Costs {
+fn costs(label: &str, per_request: &Figure, per_token: &Figure, joules: &Figure) -> Costs {
     Costs {
         label: label.to_owned(),
-        per_request,
-        per_token,
+        per_request: per_request.clone(),
+        per_token: per_token.clone(),
         whole: joules.scaled(1.0 / JOULES_PER_WATT_HOUR, "Wh"),
         provenance: joules.provenance,
         prose: origin(joules),
     }
-}
-
-/// A figure of the whole run over its successful requests and over their tokens.
-fn shared(report: Report<'_>, whole: &Figure) -> (Figure, Figure) {
-    let summary = report.summary;
-    let per_request = whole.per(summary.counts.successful as f64, "per request");
-    let tokens = summary.tokens.completion.filter(|_| summary.tokens.uncounted == 0);
-    let per_token = match tokens {
-        Some(tokens) => whole.per(tokens as f64, "per token"),
-        None => Figure::unavailable("per token", "no request has a token count"),
-    };
-    (per_request, per_token)
 }
 
 /// Where a figure comes from, and the remark on it.
@@ -108,12 +89,11 @@ fn origin(figure: &Figure) -> String {
 
 fn carbon_row(report: Report<'_>) -> Costs {
     let carbon = &report.summary.carbon;
-    let (per_request, per_token) = shared(report, &carbon.emissions);
     let prose = if carbon.emissions.value.is_some() { carbon_basis(report) } else { "see below".to_owned() };
     Costs {
         label: "CO2e".to_owned(),
-        per_request,
-        per_token,
+        per_request: carbon.emissions_per_request.clone(),
+        per_token: carbon.emissions_per_output_token.clone(),
         whole: carbon.emissions.clone(),
         provenance: carbon.emissions.provenance,
         prose,
@@ -180,7 +160,7 @@ fn draw_rates(report: Report<'_>, page: &mut Page) {
     }
     let separator = format!(" {} ", page.glyphs.dot);
     if !parts.is_empty() {
-        page.parts((Style::Dim, "   in all   "), Style::Plain, &parts, &separator);
+        page.parts((Style::Dim, "   also     "), Style::Plain, &parts, &separator);
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) fn domain(
         energy: Figure::new(joules, "J", provenance, source).with_ci95(joules * relative),
         mean_power: Figure::new(power, "W", Provenance::Derived, source).with_ci95(power * relative),
         peak_power: Figure::new(power * 1.4, "W", Provenance::Derived, source),
+        per_request: Figure::unavailable("J/request", "not shared yet"),
+        per_output_token: Figure::unavailable("J/token", "not shared yet"),
     }
 }
 
@@ -49,11 +51,22 @@ pub(crate) fn unavailable(domain: Domain, reason: &str) -> DomainEnergy {
         energy: Figure::unavailable("J", reason),
         mean_power: Figure::unavailable("W", reason),
         peak_power: Figure::unavailable("W", reason),
+        per_request: Figure::unavailable("J/request", reason),
+        per_output_token: Figure::unavailable("J/token", reason),
     }
 }
 
 /// The energy section for these domains, with the arithmetic that the summary defines.
-pub(crate) fn energy(domains: Vec<DomainEnergy>, requests: f64, tokens: f64, remark: Option<&str>) -> Energy {
+pub(crate) fn energy(
+    mut domains: Vec<DomainEnergy>,
+    requests: f64,
+    tokens: f64,
+    remark: Option<&str>,
+) -> Energy {
+    for entry in &mut domains {
+        entry.per_request = entry.energy.per(requests, "J/request");
+        entry.per_output_token = entry.energy.per(tokens, "J/token");
+    }
     let known: Vec<&DomainEnergy> = domains.iter().filter(|entry| entry.energy.value.is_some()).collect();
     let total = if known.is_empty() {
         Figure::unavailable("J", "no domain is known")
@@ -93,6 +106,8 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
         Some(_) => energy.total.scaled(grams, "g"),
         None => Figure::unavailable("g", "no domain is known"),
     };
+    let tokens =
+        energy.output_tokens_per_joule.value.zip(energy.total.value).map(|(rate, joules)| rate * joules);
     Summary {
         schema_version: SCHEMA_VERSION,
         duration: Figure::new(74.25, "s", Provenance::Measured, "monotonic clock"),
@@ -121,6 +136,8 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
         },
         energy,
         carbon: Carbon {
+            emissions_per_request: emissions.per(successful as f64, "g/request"),
+            emissions_per_output_token: emissions.per(tokens.unwrap_or(0.0), "g/token"),
             emissions: Figure { source: "Ember, by Our World in Data".to_owned(), ..emissions },
             intensity: Figure::new(369.0, "g/kWh", Provenance::Estimated, "Ember, by Our World in Data"),
             country_iso_code: Some("USA".to_owned()),

@@ -288,6 +288,9 @@ pub(crate) fn all_failed() -> Run {
         requests_per_second: Figure::unavailable("request/s", "no request succeeded"),
     };
     run.summary.energy = energy(run.summary.energy.domains, 0.0, 0.0, None);
+    let carbon = &mut run.summary.carbon;
+    carbon.emissions_per_request = carbon.emissions.per(0.0, "g/request");
+    carbon.emissions_per_output_token = carbon.emissions.per(0.0, "g/token");
     run.record.requests =
         (0..3).map(|number| failed_request(number, ErrorClass::Connect, "connection refused")).collect();
     run
