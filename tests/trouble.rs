@@ -67,9 +67,70 @@ fn wrong_values_of_every_kind() {
         ("scenario.generate_kwargs.top_p=7", vec!["top_p"]),
         ("backend.server.stal_timeout_seconds=1", vec!["stall_timeout_seconds"]),
         ("metrics.sources=[rappl]", vec!["rappl", "rapl"]),
+        (
+            "scenario.synthetic.input_tokens=foo",
+            vec!["scenario.synthetic.input_tokens", "uniform:LOW..HIGH", "foo"],
+        ),
     ] {
         bench.run(&["run", argument]).expect(2).says(&words);
     }
+}
+
+#[test]
+fn what_the_schema_cannot_see_is_reported_together_with_its_place() {
+    let bench = Bench::new();
+    bench.file(
+        "bad.yaml",
+        "scenario:\n  generate_kwargs:\n    max_new_tokens: 5\n    min_new_tokens: 9\nmetrics:\n  country_iso_code: XXX\n",
+    );
+    let words = ["bad.yaml:4", "min_new_tokens", "bad.yaml:6", "country_iso_code"];
+    bench.run(&["run", "bad.yaml"]).expect(2).says(&words);
+    bench.run(&["config", "show", "bad.yaml"]).expect(2).says(&words);
+}
+
+#[test]
+fn secrets_in_arguments_are_shown_by_no_command() {
+    let bench = Bench::new();
+    let header = "backend.server.headers.X-Key=hunter2";
+    let address = "backend.endpoint=http://me:hunter2@127.0.0.1:9/v1";
+    for arguments in [
+        &["config", "show", header, address][..],
+        &["config", "show", "--format", "json", header, address],
+        &["config", "show", "backend.endpont=http://me:hunter2@h/v1"],
+        &["run", header, address],
+    ] {
+        let done = bench.run(arguments);
+        assert!(
+            !(done.out.clone() + &done.err).contains("hunter2"),
+            "{arguments:?}\n{}{}",
+            done.out,
+            done.err
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stop_while_the_dataset_is_read_ends_the_program() {
+    let server = serve(quick());
+    let bench = Bench::new();
+    assert!(std::process::Command::new("mkfifo").arg(bench.path("p.csv")).status().unwrap().success());
+    let address = endpoint(&server);
+    // Nobody writes into the pipe, so reading it never ends.
+    let child = bench
+        .command(&["run", "--endpoint", &address, "--dataset", "p.csv"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    support::done(child.wait_with_output().unwrap()).expect(130).says(&["stopped before"]);
 }
 
 #[test]

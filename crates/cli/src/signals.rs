@@ -1,5 +1,6 @@
 //! SIGINT and SIGTERM end the load, not the program: what was measured is still written. A second one ends at once.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -31,9 +32,11 @@ pub fn listen(stop: Stop) -> Received {
     tokio::spawn(async move {
         let Some(first) = next_signal().await else { return };
         told.0.store(first.number(), Ordering::SeqCst);
-        diagnostics::note(
-            "stopping: requests in flight are ended and what was measured is written; again to end at once",
-        );
+        // On a terminal the live line may stand there.
+        let fresh_line = if std::io::stderr().is_terminal() { "\n" } else { "" };
+        let text =
+            "stopping: requests in flight are ended and what was measured is written; again to end at once";
+        diagnostics::note(&format!("{fresh_line}{text}"));
         stop.cancel();
         if let Some(second) = next_signal().await {
             std::process::exit(i32::from(second.number()));

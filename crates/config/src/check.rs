@@ -281,7 +281,10 @@ impl Check<'_> {
         }
         match wanted.get("pattern").and_then(Value::as_str) {
             Some(pattern) if !matches(pattern, text) => {
-                Err(vec![error(node, path, format!("expected text that matches {pattern}, found `{text}`"))])
+                // A pattern is for machines; where the schema says it in words, the words are shown.
+                let words = wanted.get("description").and_then(Value::as_str);
+                let expected = words.map_or_else(|| format!("text that matches {pattern}"), str::to_owned);
+                Err(vec![error(node, path, format!("expected {expected}, found `{text}`"))])
             }
             _ => Ok(node.to_json()),
         }

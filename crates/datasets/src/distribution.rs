@@ -210,7 +210,9 @@ impl JsonSchema for Distribution {
             "anyOf": [
                 { "type": "integer", "minimum": 1, "maximum": MAX_TOKENS },
                 // Lets a config check name the key and the line; what the numbers may be is checked on reading.
-                { "type": "string", "pattern": r"^\s*((constant:)?\s*\d+|(uniform:)?\s*\d+\s*(\.\.|-)\s*\d+|(log)?normal:\s*[0-9.]+\s*,\s*[0-9.]+)\s*$" }
+                { "type": "string",
+                  "description": "a token count, uniform:LOW..HIGH, normal:MEAN,SD or lognormal:MEDIAN,SIGMA",
+                  "pattern": r"^\s*((constant:)?\s*\d+|(uniform:)?\s*\d+\s*(\.\.|-)\s*\d+|(log)?normal:\s*[0-9.]+\s*,\s*[0-9.]+)\s*$" }
             ]
         })
     }
