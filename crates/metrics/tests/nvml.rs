@@ -209,9 +209,30 @@ fn gpus_are_selected_by_option_and_by_what_cuda_sees() {
     assert!(hidden.unavailable[0].reason.contains("CUDA_VISIBLE_DEVICES"), "{:?}", hidden.unavailable);
     let both = Options { gpu_ids: Some(vec![0, 7]), ..options() };
     let found = discover(&both, &roots);
-    assert_eq!(names(&found), one(0));
+    assert!(found.sources.is_empty(), "GPU 0 alone is not what was asked for");
     assert!(found.unavailable[0].reason.contains("GPU 7 is not there; NVML sees 3"));
-    assert!(found.warnings.iter().any(|warning| warning.contains("incomplete")));
+    assert!(found.unavailable[0].remedy.contains("metrics.gpu_ids"));
+}
+
+#[test]
+fn a_gpu_that_cannot_be_read_leaves_no_part_of_the_gpu_energy() {
+    let Some((_dir, roots)) = library(&["GPUS=3", "SHUT=1"]) else {
+        return;
+    };
+    let record = run(discover(&options(), &roots));
+    let summary = summarize(&record, &SummaryOptions::default());
+    let gpu = &summary.domain(Domain::Gpu).unwrap().energy;
+    assert_eq!((gpu.value, gpu.reason.as_deref()), (None, Some("nvml: GPU 1: no permission to use NVML")));
+    let remedy = &record.unavailable_sources[0].remedy;
+    assert_eq!(remedy, "set metrics.gpu_ids to [0, 2] to measure without GPU 1");
+    let others = Options { gpu_ids: Some(vec![0, 2]), ..options() };
+    assert_eq!(names(&discover(&others, &roots)).len(), 4, "the remedy helps");
+    let seen =
+        |value: &str| discover(&options(), &Roots { visible_gpus: Some(value.into()), ..roots.clone() });
+    let last = ["nvml:gpu2:energy", "nvml:gpu2:power"];
+    assert_eq!(names(&seen("GPU-00000002")), last, "a shut GPU does not shift the others");
+    let unknown = seen("GPU-00000002,GPU-00000001");
+    assert!(unknown.sources.is_empty() && unknown.unavailable[0].reason.contains("GPU-00000001"));
 }
 
 #[test]

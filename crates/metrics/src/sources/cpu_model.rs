@@ -67,14 +67,8 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         tdp_watts,
         last_microjoules: 0,
     };
-    let found = Found::source(model);
-    match machine::container(search.roots) {
-        Some(kind) => found.warn(format!(
-            "this is a container ({kind}): the estimated CPU energy is the whole {}'s",
-            machine::word(search.roots)
-        )),
-        None => found,
-    }
+    let whole_machine = machine::container(search.roots).map(|_| Domain::Cpu);
+    Found { whole_machine, ..Found::source(model) }
 }
 
 struct CpuModel {

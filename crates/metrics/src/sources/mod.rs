@@ -12,6 +12,7 @@ mod rapl;
 
 use ai_energy_core::energy::{Domain, EnergySource, SourceDiscovery, UnavailableSource};
 
+use crate::machine;
 use crate::options::{Options, Roots};
 
 /// A kind of source.
@@ -45,6 +46,8 @@ pub struct Found {
     pub unavailable: Vec<UnavailableSource>,
     /// Things the user should know.
     pub warnings: Vec<String>,
+    /// The domain whose estimate is of the whole machine though this is a container.
+    pub whole_machine: Option<Domain>,
 }
 
 impl Found {
@@ -59,11 +62,6 @@ impl Found {
         remedy: impl Into<String>,
     ) -> Self {
         Self { unavailable: vec![missing(source, domain, reason, remedy)], ..Self::default() }
-    }
-
-    fn warn(mut self, warning: impl Into<String>) -> Self {
-        self.warnings.push(warning.into());
-        self
     }
 }
 
@@ -107,7 +105,7 @@ pub const SOURCES: &[SourceKind] = &[
 /// Looks at the machine for every source that `options` select.
 pub fn discover(options: &Options, roots: &Roots) -> SourceDiscovery {
     let mut discovery = SourceDiscovery::default();
-    let mut covered: Vec<Domain> = Vec::new();
+    let (mut covered, mut whole_machine) = (Vec::new(), Vec::new());
     for kind in SOURCES.iter().filter(|kind| options.sources.includes(kind.name)) {
         let found = (kind.discover)(&Search { options, roots, covered: &covered });
         tracing::debug!(source = kind.name, found = found.source.is_some(), "looked for an energy source");
@@ -118,12 +116,25 @@ pub fn discover(options: &Options, roots: &Roots) -> SourceDiscovery {
         discovery.sources.extend(found.source);
         discovery.unavailable.extend(found.unavailable);
         discovery.warnings.extend(found.warnings);
+        whole_machine.extend(found.whole_machine);
     }
+    discovery.warnings.extend(beyond_container(&whole_machine, roots));
     for kind in SOURCES.iter().filter(|kind| !options.sources.includes(kind.name)) {
         let open = kind.domains.iter().filter(|domain| !covered.contains(domain));
         discovery.unavailable.extend(open.map(|domain| not_selected(kind.name, *domain)));
     }
     discovery
+}
+
+/// Says once for all domains that their estimate is of more than this container.
+fn beyond_container(domains: &[Domain], roots: &Roots) -> Option<String> {
+    let kind = machine::container(roots).filter(|_| !domains.is_empty())?;
+    let words: Vec<String> = domains.iter().map(|domain| domain.word().to_uppercase()).collect();
+    let whole = machine::word(roots);
+    Some(format!(
+        "this is a container ({kind}): estimated {} energy is the whole {whole}'s",
+        words.join(" and ")
+    ))
 }
 
 fn not_selected(name: &str, domain: Domain) -> UnavailableSource {

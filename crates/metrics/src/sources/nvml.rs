@@ -5,10 +5,13 @@
 //! once.
 //!
 //! Instances of a GPU split by MIG repeat their parent's figures: only whole GPUs are read, so each joule counts once.
+//! Where one GPU of those asked for cannot be read there is no GPU energy: that of the others would pass for all of it.
 
 use std::collections::BTreeSet;
 
-use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergySource, GpuState, ReadFault};
+use ai_energy_core::energy::{
+    Channel, ChannelKind, Domain, EnergySource, GpuState, ReadFault, UnavailableSource,
+};
 use ai_energy_core::figure::Provenance;
 use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 use nvml_wrapper::error::NvmlError;
@@ -57,31 +60,38 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     };
     let mut found = Found::default();
     let (mut gpus, mut channels) = (Vec::new(), Vec::new());
+    let mut refused = Vec::new();
     for index in selected(search, &nvml, count, &mut found) {
         match look(&nvml, index, &mut channels, &mut found) {
             Ok(gpu) => gpus.push(gpu),
-            Err(reason) => {
-                found.unavailable.push(missing(NAME, Domain::Gpu, format!("GPU {index}: {reason}"), ""))
-            }
+            Err(reason) => refused.push((index, reason)),
         }
     }
-    if gpus.is_empty() {
-        if found.unavailable.is_empty() {
-            let reason = match (&search.options.gpu_ids, &search.roots.visible_gpus) {
-                (None, Some(visible)) => format!("CUDA_VISIBLE_DEVICES is `{visible}` and names no GPU"),
-                _ => "metrics.gpu_ids names no GPU".to_owned(),
-            };
-            let remedy = "set metrics.gpu_ids to measure GPUs";
-            found.unavailable.push(missing(NAME, Domain::Gpu, reason, remedy));
-        }
+    let readable: Vec<u32> = gpus.iter().map(|gpu| gpu.index).collect();
+    found.unavailable.extend(refused.iter().map(|(index, reason)| refusal(*index, reason, &readable)));
+    if gpus.is_empty() && found.unavailable.is_empty() {
+        let reason = match (&search.options.gpu_ids, &search.roots.visible_gpus) {
+            (None, Some(visible)) => format!("CUDA_VISIBLE_DEVICES is `{visible}` and names no GPU"),
+            _ => "metrics.gpu_ids names no GPU".to_owned(),
+        };
+        let remedy = "set metrics.gpu_ids to measure GPUs";
+        found.unavailable.push(missing(NAME, Domain::Gpu, reason, remedy));
+    }
+    // A domain that lacked a GPU would read as if it had them all: what is refused in part is refused whole.
+    if !found.unavailable.is_empty() {
         return found;
     }
-    // A domain that silently lacked a GPU would read as if it had them all.
-    found
-        .warnings
-        .extend(found.unavailable.iter().map(|gone| format!("GPU energy is incomplete: {}", gone.reason)));
     found.source = Some(Box::new(NvmlSource { nvml, gpus, channels, probed: false }));
     found
+}
+
+/// Why the GPU of this index keeps the domain from being measured, and how to measure the `readable` ones alone.
+fn refusal(index: u32, reason: &str, readable: &[u32]) -> UnavailableSource {
+    let remedy = match readable {
+        [] => String::new(),
+        _ => format!("set metrics.gpu_ids to {readable:?} to measure without GPU {index}"),
+    };
+    missing(NAME, Domain::Gpu, format!("GPU {index}: {reason}"), remedy)
 }
 
 /// What keeps NVML away, and what to do about it.
@@ -120,9 +130,11 @@ fn selected(search: &Search<'_>, nvml: &Nvml, count: u32, found: &mut Found) -> 
 /// Reads `CUDA_VISIBLE_DEVICES`: indices, UUIDs or beginnings of UUIDs, up to the first that names no GPU, as CUDA does.
 /// An instance of MIG stands for its parent.
 fn visible_gpus(value: &str, nvml: &Nvml, count: u32, found: &mut Found) -> BTreeSet<u32> {
-    let devices: Vec<Device<'_>> = (0..count).filter_map(|index| nvml.device_by_index(index).ok()).collect();
-    let uuids: Vec<String> = devices.iter().map(|device| device.uuid().unwrap_or_default()).collect();
-    let names: BTreeSet<String> = devices.iter().filter_map(|device| device.name().ok()).collect();
+    // By index: a GPU that cannot be read keeps its place, or those after it would be taken for others.
+    let devices: Vec<Option<Device<'_>>> = (0..count).map(|index| nvml.device_by_index(index).ok()).collect();
+    let uuids: Vec<Option<String>> =
+        devices.iter().map(|device| device.as_ref().and_then(|device| device.uuid().ok())).collect();
+    let names: BTreeSet<String> = devices.iter().flatten().filter_map(|device| device.name().ok()).collect();
     let mut indices = BTreeSet::new();
     for word in value.split(',').map(str::trim) {
         let index = if word.starts_with("MIG-") {
@@ -131,11 +143,21 @@ fn visible_gpus(value: &str, nvml: &Nvml, count: u32, found: &mut Found) -> BTre
                 .and_then(|gpu| gpu.index())
                 .ok()
         } else if word.starts_with("GPU-") {
-            uuids.iter().position(|uuid| uuid.starts_with(word)).and_then(|index| u32::try_from(index).ok())
+            let named = |uuid: &Option<String>| uuid.as_ref().is_some_and(|uuid| uuid.starts_with(word));
+            uuids.iter().position(named).and_then(|index| u32::try_from(index).ok())
         } else {
             word.parse().ok().filter(|index| *index < count)
         };
-        let Some(index) = index else { break };
+        let Some(index) = index else {
+            // CUDA may well see this one, though its identity is kept from us.
+            if word.contains('-') && uuids.contains(&None) {
+                let reason =
+                    format!("CUDA_VISIBLE_DEVICES names `{word}`, and not every GPU's UUID can be read");
+                let remedy = "name the GPUs by their index in metrics.gpu_ids";
+                found.unavailable.push(missing(NAME, Domain::Gpu, reason, remedy));
+            }
+            break;
+        };
         if names.len() > 1 && !word.contains('-') {
             found.warnings.push(
                 "CUDA may number unlike GPUs differently from NVML: set metrics.gpu_ids, or CUDA_DEVICE_ORDER=PCI_BUS_ID"

@@ -43,14 +43,9 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         gain_ci95: Some(GAIN_CI95),
         counts: true,
     };
-    let found = Found::source(RamModel { channels: [channel], microwatts: (watts * 1e6).round() as u64 });
-    match machine::container(search.roots) {
-        Some(kind) if limit.is_none() => found.warn(format!(
-            "this is a container ({kind}) without a memory limit: the estimated RAM energy is the whole {}'s",
-            machine::word(search.roots)
-        )),
-        _ => found,
-    }
+    let whole_machine = machine::container(search.roots).filter(|_| limit.is_none()).map(|_| Domain::Ram);
+    let model = RamModel { channels: [channel], microwatts: (watts * 1e6).round() as u64 };
+    Found { whole_machine, ..Found::source(model) }
 }
 
 /// Likely number of memory modules in a machine of `gib` GiB.

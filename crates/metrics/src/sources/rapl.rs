@@ -87,16 +87,19 @@ fn both(reason: &str, remedy: &str) -> Found {
 /// Why there may be no zones at all, and what to do.
 fn absent(search: &Search<'_>) -> (String, String) {
     let folder = search.roots.powercap.display();
-    let reason = format!("{folder} shows no RAPL zones");
+    let because = |place: String| format!("RAPL shows no zones {place}");
     if machine::virtual_machine(search.roots) == Some(true) {
-        return (format!("{reason}; this is a virtual machine"), "measure on the host itself".to_owned());
+        return (because("in this virtual machine".to_owned()), "measure on the host itself".to_owned());
     }
     match machine::container(search.roots) {
         Some(kind) => (
-            format!("{reason}; this is a container ({kind})"),
+            because(format!("in this container ({kind})")),
             format!("mount the host's {folder} into the container read-only"),
         ),
-        None => (reason, "load the kernel module intel_rapl_common, if the processor has RAPL".to_owned()),
+        None => (
+            because(format!("under {folder}")),
+            "load the kernel module intel_rapl_common, if the processor has RAPL".to_owned(),
+        ),
     }
 }
 

@@ -2,7 +2,7 @@
  *
  * Compile-time switches: GPUS (how many), WATTS (of GPU 0; each further one draws that much more), TICK_MS (of the
  * counter), LOST_AFTER (energy readings of GPU 0 until it falls off the bus), NO_COUNTER, NO_POWER, NO_DRIVER,
- * NO_PERMISSION, MIG, MAJOR and MINOR (compute capability). Return codes are those of nvml.h.
+ * NO_PERMISSION, SHUT (the index of one GPU that may not be opened), MIG, MAJOR and MINOR (compute capability). Return codes are those of nvml.h.
  */
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +50,9 @@ int nvmlDeviceGetCount_v2(unsigned *count) { *count = GPUS; return OK; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
 #ifdef NO_PERMISSION
   return PERMISSION;
+#endif
+#ifdef SHUT
+  if (index == SHUT) return PERMISSION;
 #endif
   if (index >= GPUS) return INVALID;
   *device = &numbers[index];
