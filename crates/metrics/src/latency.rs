@@ -7,13 +7,14 @@ use ai_energy_core::RequestRecord;
 use ai_energy_core::clock::Stamp;
 use ai_energy_core::summary::Latency;
 
-use crate::stats::distribution;
+use crate::stats::{distribution, weighted_distribution};
 
 /// All latency distributions of a run, in seconds.
 ///
 /// - time to first token: first token of any channel − sent; to first content likewise with the answer's own;
 /// - inter-token: the time between consecutive chunks. A chunk of n tokens gives n equal parts, so that a server
-///   which sends several tokens at a time is not seen as slower per token; chunks that were read at once are 0 apart;
+///   which sends several tokens at a time is not seen as slower per token; chunks that were read at once are 0 apart.
+///   A chunk never has more tokens than the server counts for its whole request;
 /// - time per output token: (last chunk − first token) ÷ (completion tokens − 1);
 /// - end to end: end − sent; schedule lag: sent − scheduled.
 pub fn latency(requests: &[RequestRecord]) -> Latency {
@@ -24,7 +25,7 @@ pub fn latency(requests: &[RequestRecord]) -> Latency {
     Latency {
         time_to_first_token: each(|request| after_sent(request, request.generation.first_token)),
         time_to_first_content: each(|request| after_sent(request, request.generation.first_content)),
-        inter_token: distribution(done.iter().flat_map(|request| gaps(request)).collect(), "s"),
+        inter_token: weighted_distribution(done.iter().flat_map(|request| gaps(request)).collect(), "s"),
         time_per_output_token: each(time_per_output_token),
         end_to_end: each(|request| after_sent(request, Some(request.generation.end))),
         schedule_lag: each(|request| Some(request.generation.sent?.seconds_since(request.scheduled).0)),
@@ -35,11 +36,14 @@ fn after_sent(request: &RequestRecord, at: Option<Stamp>) -> Option<f64> {
     Some(at?.seconds_since(request.generation.sent?).0)
 }
 
-fn gaps(request: &RequestRecord) -> impl Iterator<Item = f64> {
-    request.generation.chunks.windows(2).flat_map(|pair| {
-        let tokens = pair[1].tokens.unwrap_or(1).max(1);
+/// The time before each token after the first chunk and how many tokens had it. Counted, not repeated: a server may
+/// claim any number of tokens in a chunk.
+fn gaps(request: &RequestRecord) -> impl Iterator<Item = (f64, u64)> {
+    let most = request.generation.completion_tokens.map_or(u32::MAX, |count| count.tokens);
+    request.generation.chunks.windows(2).map(move |pair| {
+        let tokens = pair[1].tokens.unwrap_or(1).min(most).max(1);
         let gap = pair[1].at.seconds_since(pair[0].at).0 / f64::from(tokens);
-        std::iter::repeat_n(gap, tokens as usize)
+        (gap, u64::from(tokens))
     })
 }
 
@@ -92,6 +96,18 @@ mod tests {
         let gaps = found.inter_token.unwrap();
         assert_eq!((gaps.count, gaps.min), (6, 0.0), "10 ms, 0 ms, and 40 ms as four times 10 ms");
         assert!((gaps.max - 0.010).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_chunk_that_claims_billions_of_tokens_costs_no_memory_and_does_not_outvote_the_others() {
+        let mut bounded = request();
+        bounded.generation.chunks[1].tokens = Some(u32::MAX);
+        let gaps = latency(&[bounded.clone()]).inter_token.unwrap();
+        assert_eq!(gaps.count, 8 + 1 + 4, "no more than the request's own 8");
+        bounded.generation.completion_tokens = None;
+        let gaps = latency(&[bounded]).inter_token.unwrap();
+        assert_eq!(gaps.count, u32::MAX as usize + 5);
+        assert!((gaps.max - 0.010).abs() < 1e-12 && gaps.p50 < 1e-11);
     }
 
     #[test]

@@ -7,26 +7,42 @@ use ai_energy_core::summary::Distribution;
 /// The distribution of `values` in `unit`; `None` without a value. Values that are not finite are left out.
 ///
 /// Percentiles are of Hyndman and Fan's type 7, linear between order statistics, as in NumPy, R and Excel.
-pub fn distribution(mut values: Vec<f64>, unit: &str) -> Option<Distribution> {
-    values.retain(|value| value.is_finite());
-    values.sort_by(f64::total_cmp);
-    let (&min, &max) = (values.first()?, values.last()?);
-    let mean = mean(&values).clamp(min, max);
-    let standard_deviation = standard_deviation(&values, mean);
-    let mean_ci95 =
-        standard_deviation.map(|deviation| t95(values.len() - 1) * deviation / (values.len() as f64).sqrt());
+pub fn distribution(values: Vec<f64>, unit: &str) -> Option<Distribution> {
+    weighted_distribution(values.into_iter().map(|value| (value, 1)).collect(), unit)
+}
+
+/// [`distribution`] of observations that each were made a number of times: `(value, times)`.
+pub fn weighted_distribution(mut values: Vec<(f64, u64)>, unit: &str) -> Option<Distribution> {
+    values.retain(|(value, times)| value.is_finite() && *times > 0);
+    values.sort_by(|a, b| f64::total_cmp(&a.0, &b.0));
+    let (min, max) = (values.first()?.0, values.last()?.0);
+    // How many observations there are up to and with each value.
+    let upto: Vec<u64> = values
+        .iter()
+        .scan(0_u64, |sum, (_, times)| {
+            *sum = sum.saturating_add(*times);
+            Some(*sum)
+        })
+        .collect();
+    let count = *upto.last()?;
+    let mean = mean(&values, count).clamp(min, max);
+    let standard_deviation = standard_deviation(&values, count, mean);
+    let size = usize::try_from(count).unwrap_or(usize::MAX);
+    let mean_ci95 = standard_deviation.map(|deviation| t95(size - 1) * deviation / (count as f64).sqrt());
+    let nth = |number: u64| values[upto.partition_point(|sum| *sum <= number).min(values.len() - 1)].0;
+    let quantile = |q: f64| between(count - 1, q, nth);
     Some(Distribution {
         unit: unit.to_owned(),
-        count: values.len(),
+        count: size,
         mean,
         mean_ci95,
         standard_deviation,
         min,
-        p50: quantile(&values, 0.5),
-        p90: quantile(&values, 0.9),
-        p95: quantile(&values, 0.95),
-        p99: quantile(&values, 0.99),
-        p999: quantile(&values, 0.999),
+        p50: quantile(0.5),
+        p90: quantile(0.9),
+        p95: quantile(0.95),
+        p99: quantile(0.99),
+        p999: quantile(0.999),
         max,
     })
 }
@@ -37,25 +53,30 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
     };
-    let position = q.clamp(0.0, 1.0) * last as f64;
-    let below = (position.floor() as usize).min(last);
-    let above = (below + 1).min(last);
-    let share = position - below as f64;
-    // Written so that equal neighbours give exactly that value.
-    sorted[below] + share * (sorted[above] - sorted[below])
+    between(last as u64, q, |number| sorted[number as usize])
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+/// The `q` quantile of observations 0 to `last`, of which `nth` gives one by its number.
+fn between(last: u64, q: f64, nth: impl Fn(u64) -> f64) -> f64 {
+    let position = q.clamp(0.0, 1.0) * last as f64;
+    let below = (position.floor() as u64).min(last);
+    let share = position - below as f64;
+    let (from, to) = (nth(below), nth(below.saturating_add(1).min(last)));
+    // Written so that equal neighbours give exactly that value.
+    from + share * (to - from)
+}
+
+fn mean(values: &[(f64, u64)], count: u64) -> f64 {
+    values.iter().map(|(value, times)| value * *times as f64).sum::<f64>() / count as f64
 }
 
 /// Sample standard deviation (n − 1); two passes, so that a large mean costs no digits.
-fn standard_deviation(values: &[f64], mean: f64) -> Option<f64> {
-    if values.len() < 2 {
+fn standard_deviation(values: &[(f64, u64)], count: u64, mean: f64) -> Option<f64> {
+    if count < 2 {
         return None;
     }
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Some((squares / (values.len() - 1) as f64).sqrt())
+    let squares: f64 = values.iter().map(|(value, times)| (value - mean).powi(2) * *times as f64).sum();
+    Some((squares / (count - 1) as f64).sqrt())
 }
 
 /// The two-sided 95 % point of Student's t with `freedom` degrees of freedom, to about 1e-4.
@@ -129,6 +150,21 @@ mod tests {
             let sorted = distribution(values, "s").unwrap();
             prop_assert_eq!(sorted.p99, found.p99);
             prop_assert!((sorted.mean - found.mean).abs() <= 1e-9 * found.max.abs().max(found.min.abs()).max(1.0));
+        }
+
+        #[test]
+        fn a_weight_is_as_many_observations(values in prop::collection::vec((-1e3..1e3f64, 0..5_u64), 1..50)) {
+            let repeat = |(value, times): &(f64, u64)| std::iter::repeat_n(*value, *times as usize);
+            let repeated = distribution(values.iter().flat_map(repeat).collect(), "s");
+            let weighted = weighted_distribution(values, "s");
+            prop_assert_eq!(weighted.is_some(), repeated.is_some());
+            if let (Some(weighted), Some(repeated)) = (weighted, repeated) {
+                let points = |of: &Distribution| (of.count, of.min, of.p50, of.p90, of.p95, of.p99, of.p999, of.max);
+                prop_assert_eq!(points(&weighted), points(&repeated));
+                prop_assert!((weighted.mean - repeated.mean).abs() < 1e-9);
+                let spread = |of: &Distribution| of.standard_deviation.unwrap_or(0.0);
+                prop_assert!((spread(&weighted) - spread(&repeated)).abs() < 1e-9);
+            }
         }
 
         #[test]
