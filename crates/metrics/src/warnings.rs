@@ -31,10 +31,11 @@ pub(crate) struct Seen<'a> {
 }
 
 /// Every warning there is, in the order of reports.
-const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 13] = [
+const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 14] = [
     synthetic,
     ended_early,
     failed_requests,
+    cancelled_requests,
     source_lost,
     reading_faults,
     window_short,
@@ -95,6 +96,22 @@ fn failed_requests(seen: &Seen<'_>) -> Vec<Warning> {
         message,
         "look at the errors in requests.jsonl and run again without failures",
     )]
+}
+
+/// `cancelled_requests`: requests that the end of the run cut off drew energy too.
+fn cancelled_requests(seen: &Seen<'_>) -> Vec<Warning> {
+    let Counts { cancelled, total, .. } = seen.counts;
+    if *cancelled == 0 {
+        return Vec::new();
+    }
+    let requests = seen.record.requests.iter().filter(|request| request.cancelled());
+    let chunks = requests.flat_map(|request| &request.generation.chunks);
+    let tokens: u64 = chunks.map(|chunk| u64::from(chunk.tokens.unwrap_or(1))).sum();
+    let message = format!(
+        "{cancelled} of {total} requests were cancelled after {tokens} tokens (by their chunks); \
+         their energy is in the window and thus in the shares per request and token"
+    );
+    vec![warning("cancelled_requests", message, "let the run finish for exact shares")]
 }
 
 fn lost<'a>(seen: &'a Seen<'_>) -> impl Iterator<Item = (&'a Channel, &'a String)> {
@@ -195,9 +212,13 @@ fn estimated(seen: &Seen<'_>) -> Vec<Warning> {
             channel.counts && channel.domain == domain && channel.provenance == Provenance::Estimated
         })?;
         let missing = seen.record.unavailable_sources.iter().find(|missing| missing.domain == domain);
-        let why =
-            missing.map_or(String::new(), |missing| format!(" ({}: {})", missing.source, missing.reason));
-        let message = format!("{} energy is a model, {}{why}", domain.word(), model.channel.source);
+        let why = missing.map_or(String::new(), |missing| match missing.reason.to_lowercase() {
+            reason if reason.contains(&missing.source) => format!(": {}", missing.reason),
+            _ => format!(": {}: {}", missing.source, missing.reason),
+        });
+        // How the model came by its numbers stands with the figure itself.
+        let model = model.channel.source.split(" (").next().unwrap_or_default();
+        let message = format!("{} energy is a model ({model}){why}", domain.word().to_uppercase());
         let remedy = missing.map_or("", |missing| missing.remedy.as_str());
         Some(warning(&format!("{}_estimated", domain.word()), message, remedy))
     };

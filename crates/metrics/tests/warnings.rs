@@ -6,9 +6,9 @@ mod common;
 
 use ai_energy_core::energy::{Domain, UnavailableSource};
 use ai_energy_core::figure::Provenance;
-use ai_energy_core::record::{Ending, SamplerFault};
+use ai_energy_core::record::{Ending, ErrorClass, SamplerFault, ServerCounters};
 use ai_energy_metrics::{SummaryOptions, summarize};
-use common::{add, constant, counter, ids, measured, moments, power, record, summary};
+use common::{add, constant, counter, failed, ids, measured, moments, power, record, summary};
 
 #[test]
 fn counter_and_power_that_disagree_are_a_warning() {
@@ -51,16 +51,17 @@ fn a_modelled_processor_is_said_with_what_would_measure_it() {
     let mut record = record();
     let mut model = counter("cpu_model:load", Domain::Cpu);
     model.provenance = Provenance::Estimated;
+    model.source = "load × 8 W (2 threads × 4 W)".to_owned();
     add(&mut record, model, constant(50.0));
     record.unavailable_sources.push(UnavailableSource {
         source: "rapl".to_owned(),
         domain: Domain::Cpu,
-        reason: "no permission".to_owned(),
+        reason: "RAPL gives no permission".to_owned(),
         remedy: "chmod it".to_owned(),
     });
     let found = summary(&record);
     let warning = found.warnings.iter().find(|warning| warning.id == "cpu_estimated").unwrap();
-    assert!(warning.message.contains("rapl: no permission"), "{warning:?}");
+    assert_eq!(warning.message, "CPU energy is a model (load × 8 W): RAPL gives no permission");
     assert_eq!(warning.remedy, "chmod it");
     assert!(!ids(&found).contains(&"window_short"), "a model has no tick to be short for");
 }
@@ -93,6 +94,38 @@ fn a_fake_source_makes_a_run_synthetic_whatever_the_backend() {
     let mut record = record();
     add(&mut record, power("fake:gpu", Domain::Gpu), moments().map(|when| (when, 1_000_000)));
     assert_eq!(ids(&summary(&record)), ["synthetic"]);
+}
+
+#[test]
+fn cancelled_requests_are_told_with_the_tokens_they_had_received() {
+    assert!(!ids(&summary(&measured())).contains(&"cancelled_requests"));
+    let mut record = measured();
+    record.requests.push(failed(2, ErrorClass::Cancelled));
+    record.requests.push(failed(3, ErrorClass::Cancelled));
+    record.requests.push(failed(4, ErrorClass::Server));
+    record.requests[2].generation.chunks[1].tokens = Some(5);
+    let found = summary(&record);
+    let warning = found.warnings.iter().find(|warning| warning.id == "cancelled_requests").unwrap();
+    assert!(warning.message.starts_with("2 of 5 requests were cancelled after 8 tokens"), "{warning:?}");
+    assert!(!warning.remedy.is_empty());
+}
+
+#[test]
+fn counters_of_the_server_that_tell_another_number_are_a_warning() {
+    let counters = |generation_tokens| ServerCounters { prompt_tokens: 0, generation_tokens };
+    let build = |rise: u64, ended: Option<ErrorClass>| {
+        let mut record = measured();
+        record.server_counters = Some([counters(1000), counters(1000 + rise)]);
+        record.requests.extend(ended.map(|class| failed(2, class)));
+        summary(&record)
+    };
+    let differs = build(95, None);
+    let warning = differs.warnings.iter().find(|warning| warning.id == "server_counters").unwrap();
+    assert!(warning.message.contains("95") && warning.message.contains("80"), "{warning:?}");
+    assert!(!ids(&build(80, None)).contains(&"server_counters"), "equal");
+    for class in [ErrorClass::Server, ErrorClass::Cancelled] {
+        assert!(!ids(&build(95, Some(class))).contains(&"server_counters"), "{class:?}");
+    }
 }
 
 #[test]
