@@ -7,7 +7,7 @@ use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 use ai_energy_core::{Domain, Fault, Place, Report, Reporter, Written};
 use serde_json::{Value, json};
 
-use crate::files::write_whole;
+use crate::files::{with_note, write_whole};
 use crate::json::{number_or_null, pretty};
 
 /// The registry's name.
@@ -32,7 +32,10 @@ impl Reporter for AiEnergyScore {
         write_whole(&text, two_decimals(watt_hours).as_bytes())?;
         let summary = place.run_dir.join(SUMMARY_FILE_NAME);
         write_whole(&summary, &pretty(SUMMARY_FILE_NAME, &value(report, watt_hours))?)?;
-        Ok(vec![Written { path: text, note: note(watt_hours) }, Written::at(&summary)])
+        let synthetic =
+            report.record.synthetic.then_some("the run is synthetic, which a bare number cannot say");
+        let text = with_note(Written { path: text, note: note(watt_hours) }, synthetic);
+        Ok(vec![text, Written::at(&summary)])
     }
 }
 

@@ -1,6 +1,6 @@
 //! `emissions.csv`, in CodeCarbon's columns, order and units, for tools that read those.
 //!
-//! What is not known is an empty cell, never 0. Power and energy are multiplied by the power usage effectiveness, as
+//! A synthetic run says so in `experiment_id`. What is not known is an empty cell, never 0. Power and energy are multiplied by the power usage effectiveness, as
 //! CodeCarbon does. Refuses to guess a place, a cloud or a Python version.
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::append::Locked;
 use crate::csv::{header, lines};
-use crate::files::{io_fault, make_folder, same_place, write_whole};
+use crate::files::{io_fault, make_folder, same_place, with_note, write_whole};
 use crate::json::config_text;
 use crate::time::ended_in;
 
@@ -84,7 +84,8 @@ impl Reporter for Emissions {
         if let Some(file) = collected {
             written.push(collect(&file, &row)?);
         }
-        Ok(written)
+        let synthetic = report.record.synthetic.then_some("the run is synthetic, as experiment_id says");
+        Ok(written.into_iter().map(|file| with_note(file, synthetic)).collect())
     }
 }
 
@@ -106,6 +107,7 @@ fn cell(report: Report<'_>, zone: &TimeZone, column: &str) -> Option<String> {
     match column {
         "timestamp" => ended_in(report.record, zone.clone()),
         "project_name" => config_text(report, "metrics", "project_name"),
+        "experiment_id" => report.record.synthetic.then(|| "synthetic".to_owned()),
         "run_id" => Some(report.record.plan.run_id.clone()),
         "duration" => number(duration),
         "emissions" => number(kilograms),

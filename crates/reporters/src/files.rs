@@ -6,7 +6,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use ai_energy_core::{Fault, FaultKind};
+use ai_energy_core::{Fault, FaultKind, Written};
+
+/// The file with a further remark, where there is one.
+pub(crate) fn with_note(mut file: Written, note: Option<&str>) -> Written {
+    if let Some(note) = note {
+        file.note = Some(match file.note.take() {
+            Some(first) => format!("{note}; {first}"),
+            None => note.to_owned(),
+        });
+    }
+    file
+}
 
 /// The fault of a failed `action` (for example `cannot be written`) on a file or folder.
 pub(crate) fn io_fault(path: &Path, action: &str, error: &io::Error) -> Fault {

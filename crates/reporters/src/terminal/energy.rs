@@ -29,7 +29,7 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
     Table { heading: "ENERGY", columns, rows }.draw(page);
     draw_rates(report, page);
     draw_power(report, page);
-    if report.summary.energy.total.ci95.is_some() {
+    if energies.iter().any(|row| row.whole.ci95.is_some()) {
         let prefix = format!("   {}        ", page.glyphs.plus_minus);
         let text = "half of the 95 % interval; that of CO2e is the energy's alone";
         page.paragraph((Style::Dim, &prefix), Style::Dim, text);

@@ -1,7 +1,7 @@
 //! What failed, what is not known and why, and what to know before trusting the figures.
 
 use ai_energy_core::record::Ending;
-use ai_energy_core::{Domain, ErrorClass, Figure, Report};
+use ai_energy_core::{CheckOutcome, Domain, ErrorClass, Figure, Report};
 
 use super::energy::label;
 use super::header::plural;
@@ -122,10 +122,19 @@ fn unknown(report: Report<'_>) -> Vec<Unknown> {
         return list;
     }
     let mut add = |what: &str, figure: &Figure| {
-        if figure.value.is_none() {
-            list.push(Unknown { what: vec![what.to_owned()], why: why(figure), remedies: Vec::new() });
+        if figure.value.is_some() {
+            return;
+        }
+        let (what, why) = (what.to_owned(), why(figure));
+        match list.iter_mut().find(|known| known.why == why) {
+            Some(known) => known.what.push(what),
+            None => list.push(Unknown { what: vec![what], why, remedies: Vec::new() }),
         }
     };
+    let any = summary.energy.domains.iter().any(|entry| entry.energy.value.is_some());
+    if any && summary.energy.total.value.is_none() {
+        add("total energy and CO2e", &summary.energy.total);
+    }
     if summary.energy.total.value.is_some() {
         add("energy per output token", &summary.energy.per_output_token);
         add("CO2e", &summary.carbon.emissions);
@@ -174,8 +183,10 @@ fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
         (Style::Bad, "no: synthetic".to_owned())
     } else if counts.successful == 0 {
         (Style::Bad, "no: no request succeeded".to_owned())
-    } else if report.summary.energy.total.value.is_none() {
+    } else if report.summary.energy.domains.iter().all(|entry| entry.energy.value.is_none()) {
         (Style::Notice, "for speed only: no energy is known".to_owned())
+    } else if report.summary.energy.total.value.is_none() {
+        (Style::Notice, "in part: some energy could not be measured, so there is no total".to_owned())
     } else if report.record.ending != Ending::Complete {
         (Style::Notice, "in part: the run ended early".to_owned())
     } else if counts.failed > 0 {
@@ -191,15 +202,20 @@ fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
     }
 }
 
-/// Warnings with their remedies: those the summary judged, then those the run collected.
+/// Warnings with their remedies: those the summary judged, those the run collected, then what validation doubted.
 fn notes(report: Report<'_>, page: &Page) -> Vec<(String, String)> {
     let clean = |text: &str| page.clean(text);
     let said_above = |id: &str| SAID_ABOVE.contains(&id);
     let judged = report.summary.warnings.iter().filter(|warning| !said_above(&warning.id));
     let judged = judged.map(|warning| (clean(&warning.message), clean(&warning.remedy)));
     let seen = report.record.warnings.iter().map(|text| (clean(text), String::new()));
+    let doubted = report.record.checks.iter().filter(|check| check.outcome == CheckOutcome::Warning);
+    let doubted = doubted.map(|check| {
+        let (name, detail) = (clean(&check.name), clean(&check.detail));
+        (if detail.is_empty() { name } else { format!("{name}: {detail}") }, String::new())
+    });
     let mut notes: Vec<(String, String)> = Vec::new();
-    for note in judged.chain(seen) {
+    for note in judged.chain(seen).chain(doubted) {
         if !notes.iter().any(|known| known.0 == note.0) {
             notes.push(note);
         }

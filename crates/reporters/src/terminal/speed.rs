@@ -20,7 +20,7 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
     let lines = [
         ("time to first token", latency.time_to_first_token.as_ref()),
         ("time to first answer", answer.filter(|_| thinks)),
-        ("between chunks", latency.inter_token.as_ref()),
+        (between(report), latency.inter_token.as_ref()),
         ("per output token", latency.time_per_output_token.as_ref()),
         ("whole request", latency.end_to_end.as_ref()),
         ("client's own delay", latency.schedule_lag.as_ref()),
@@ -40,6 +40,13 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
     }
     draw_throughput(report, page);
     draw_caution(report, page);
+}
+
+/// What lies between two moments: the summary splits the time before a chunk among its tokens where they are counted.
+fn between(report: Report<'_>) -> &'static str {
+    let done = report.record.requests.iter().filter(|request| request.succeeded());
+    let counted = done.flat_map(|request| &request.generation.chunks).any(|chunk| chunk.tokens.is_some());
+    if counted { "between tokens" } else { "between chunks" }
 }
 
 fn row(label: &str, distribution: &Distribution, glyphs: &Glyphs) -> Row {
@@ -105,7 +112,12 @@ fn tokens(report: Report<'_>) -> Option<String> {
     let uncounted = (tokens.uncounted > 0).then(|| format!("{} requests uncounted", tokens.uncounted));
     // Where they differ, a warning says by how much.
     let agree = tokens.server_completion.is_some() && tokens.server_completion == tokens.completion;
-    let counters = agree.then(|| "its counters agree".to_owned());
+    let its = if sources.len() == 1 && sources.contains_key(&TokenCountSource::Server) {
+        "its"
+    } else {
+        "the server's"
+    };
+    let counters = agree.then(|| format!("{its} counters agree"));
     let basis: Vec<String> = words.into_iter().chain(uncounted).chain(counters).collect();
     Some(format!("{} ({})", counts.join(", "), basis.join(", ")))
 }

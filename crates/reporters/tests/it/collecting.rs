@@ -199,6 +199,20 @@ fn emissions_have_codecarbons_columns_and_its_multiplied_units() {
 }
 
 #[test]
+fn a_synthetic_run_says_so_in_emissions_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place { emissions_dir: Some(folder.path().join("all")), ..support::place(folder.path()) };
+    let real = Emissions.write(support::complete().report(), &place).unwrap();
+    assert!(real.iter().all(|file| file.note.is_none()), "{real:?}");
+    let fake = Emissions.write(support::synthetic().report(), &place).unwrap();
+    assert_eq!(fake.len(), 2);
+    assert!(fake.iter().all(|file| file.note.as_deref().unwrap().contains("synthetic")), "{fake:?}");
+    let (_, rows) = table(&folder.path().join("all/emissions.csv"));
+    let marks: Vec<&str> = rows.iter().map(|row| row["experiment_id"].as_str()).collect();
+    assert_eq!(marks, ["", "synthetic"]);
+}
+
+#[test]
 fn emissions_of_the_unknown_are_empty_cells() {
     let folder = tempfile::tempdir().unwrap();
     Emissions.write(support::nothing_measurable().report(), &support::place(folder.path())).unwrap();

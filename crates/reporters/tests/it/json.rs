@@ -109,4 +109,11 @@ fn ai_energy_score_reads_the_gpu_energy_or_that_there_is_none() {
     let summary: Value = serde_json::from_str(&read("GPU_ENERGY_SUMMARY.json")).unwrap();
     assert_eq!(summary["total"], Value::Null);
     assert!(summary["reason"].as_str().unwrap().contains("libnvidia-ml"));
+    assert_eq!(summary["synthetic"], Value::Bool(false));
+
+    let written = AiEnergyScore.write(support::synthetic().report(), &place(folder.path())).unwrap();
+    let note = written[0].note.as_deref().unwrap();
+    assert!(note.contains("synthetic") && note.contains("two decimals"), "both remarks stand: {note}");
+    let summary: Value = serde_json::from_str(&read("GPU_ENERGY_SUMMARY.json")).unwrap();
+    assert_eq!(summary["synthetic"], Value::Bool(true));
 }

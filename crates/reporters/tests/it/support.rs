@@ -13,7 +13,7 @@ use ai_energy_core::record::{
     Chunk, Ending, ErrorClass, Generation, OutputChannel, Phase, PhaseKind, RequestError, RequestRecord,
     RunRecord, SamplerStats, TokenCount, TokenCountSource,
 };
-use ai_energy_core::summary::{Counts, Latency, Summary, Throughput, Tokens, Warning};
+use ai_energy_core::summary::{Counts, Energy, Latency, Summary, Throughput, Tokens, Warning};
 use ai_energy_core::{Figure, Place, Provenance, Report};
 use serde_json::{Map, Value, json};
 
@@ -180,6 +180,39 @@ pub(crate) fn complete() -> Run {
     Run { record: record(), summary, config: config() }
 }
 
+/// The GPU fell off the bus midway, and validation had doubts before.
+pub(crate) fn gpu_lost() -> Run {
+    let reason = "source nvml:gpu0:energy was lost at 5.8 s of 74.2 s: GPU 0: device fell off the bus";
+    let mut run = complete();
+    let mut domains = run.summary.energy.domains;
+    domains[0] = unavailable(Domain::Gpu, reason);
+    let total = Figure::unavailable("J", format!("GPU energy is not known: {reason}"));
+    run.summary.energy = Energy {
+        output_tokens_per_joule: total.scaled(1.0, "token/J"),
+        per_request: total.scaled(1.0, "J/request"),
+        per_output_token: total.scaled(1.0, "J/token"),
+        per_token: total.scaled(1.0, "J/token"),
+        wh_per_1000_requests: total.scaled(1.0, "Wh"),
+        total: total.clone(),
+        ..energy(domains, 200.0, 12_742.0, None)
+    };
+    let carbon = &mut run.summary.carbon;
+    carbon.emissions = total.scaled(1.0, "g");
+    carbon.emissions_per_request = total.scaled(1.0, "g/request");
+    carbon.emissions_per_output_token = total.scaled(1.0, "g/token");
+    for request in &mut run.record.requests {
+        for chunk in &mut request.generation.chunks {
+            chunk.tokens = None;
+        }
+    }
+    run.record.checks[1] = Check {
+        name: "model served".to_owned(),
+        outcome: CheckOutcome::Warning,
+        detail: "the server lists no models".to_owned(),
+    };
+    run
+}
+
 /// Nothing but a CPU model.
 pub(crate) fn cpu_estimate_only() -> Run {
     let no_gpu = "no NVIDIA driver library (libnvidia-ml.so.1) on this machine";
@@ -258,6 +291,11 @@ pub(crate) fn interrupted() -> Run {
     run.summary.tokens.prompt = Some(3702);
     run.summary.counts.cancelled = 8;
     run.summary.counts.errors = BTreeMap::from([(ErrorClass::Cancelled, 8)]);
+    run.summary.warnings.push(Warning {
+        id: "cancelled_requests".to_owned(),
+        message: "8 of 95 requests were cancelled after 210 tokens (by their chunks)".to_owned(),
+        remedy: "let the run finish for exact shares".to_owned(),
+    });
     run.record.ending = Ending::Interrupted;
     run
 }

@@ -17,8 +17,9 @@ fn plain(width: usize) -> TerminalOptions {
     TerminalOptions { width, color: false, unicode: false }
 }
 
-fn all_runs() -> [Run; 7] {
+fn all_runs() -> [Run; 8] {
     [
+        support::gpu_lost(),
         support::complete(),
         support::cpu_estimate_only(),
         support::nothing_measurable(),
@@ -37,6 +38,25 @@ fn complete() {
 #[test]
 fn cpu_estimate_only() {
     assert_snapshot!(shown(&support::cpu_estimate_only()));
+}
+
+#[test]
+fn gpu_lost() {
+    assert_snapshot!(shown(&support::gpu_lost()));
+}
+
+#[test]
+fn what_validation_doubted_stands_among_the_notes() {
+    let text = shown(&support::gpu_lost());
+    let (_, notes) = text.split_once(" VALID ").unwrap();
+    assert!(notes.contains("model served: the server lists no models"), "{notes}");
+    assert!(!notes.contains("server ready"), "a check that went well is no note: {notes}");
+}
+
+#[test]
+fn the_row_of_gaps_says_what_they_lie_between() {
+    assert!(shown(&support::complete()).contains("between tokens"), "the server counts each chunk's tokens");
+    assert!(shown(&support::gpu_lost()).contains("between chunks"), "it does not");
 }
 
 #[test]
@@ -122,7 +142,7 @@ proptest! {
     fn no_line_is_wider_than_the_terminal(
         width in 60_usize..140,
         unicode: bool,
-        which in 0_usize..7,
+        which in 0_usize..8,
         model in "\\PC{0,90}",
         message in "\\PC{0,200}",
         scale in -9_i32..9,
