@@ -79,11 +79,20 @@ fn wrong_values_of_every_kind() {
 #[test]
 fn what_the_schema_cannot_see_is_reported_together_with_its_place() {
     let bench = Bench::new();
-    bench.file(
-        "bad.yaml",
-        "scenario:\n  generate_kwargs:\n    max_new_tokens: 5\n    min_new_tokens: 9\nmetrics:\n  country_iso_code: XXX\n",
-    );
-    let words = ["bad.yaml:4", "min_new_tokens", "bad.yaml:6", "country_iso_code"];
+    let config = [
+        "scenario:",
+        "  reasoning: true",
+        "  reasoning_params: {reasoning_effort: 7}",
+        "  generate_kwargs:",
+        "    max_new_tokens: 5",
+        "    min_new_tokens: 9",
+        "metrics:",
+        "  country_iso_code: XXX",
+        "backend: {model: gpt-oss}",
+    ];
+    bench.file("bad.yaml", config.join("\n"));
+    let words =
+        ["bad.yaml:6", "min_new_tokens", "bad.yaml:8", "country_iso_code", "bad.yaml:3", "reasoning_effort"];
     bench.run(&["run", "bad.yaml"]).expect(2).says(&words);
     bench.run(&["config", "show", "bad.yaml"]).expect(2).says(&words);
 }

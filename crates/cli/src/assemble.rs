@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ai_energy_backends_pytorch as pytorch;
 use ai_energy_backends_vllm as vllm;
 use ai_energy_core::{
-    Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadedPrompts, PromptFormatter, SourceDiscovery,
-    Target,
+    Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadedPrompts, Prompt, PromptFormatter,
+    SourceDiscovery, Target,
 };
 use ai_energy_formatters::Selected;
 use ai_energy_metrics::Roots;
@@ -108,6 +108,28 @@ pub fn formatter(settings: &Settings, model: &str) -> Result<Selected, Fault> {
     Ok(registry.for_model(model))
 }
 
+/// Tries the format of the configured model on a prompt, so that a wrong reasoning parameter or table is noticed before
+/// anything is loaded or asked.
+///
+/// # Errors
+/// As [`formatter`] and [`format_prompts`].
+pub fn check_formatting(settings: &Settings) -> Result<(), Fault> {
+    let selected = formatter(settings, &settings.backend.model)?;
+    let target = backend_kind(settings)?.opener.target(settings);
+    format_one(settings, &*selected.formatter, target, &Prompt::text(0, "x")).map(|_| ())
+}
+
+fn format_one(
+    settings: &Settings,
+    formatter: &dyn PromptFormatter,
+    target: Target,
+    prompt: &Prompt,
+) -> Result<FormattedPrompt, Fault> {
+    let empty = serde_json::Map::new();
+    let params = settings.scenario.reasoning_params.as_ref().unwrap_or(&empty);
+    formatter.format(prompt, settings.scenario.reasoning.then_some(params), target)
+}
+
 /// Formats every prompt for the backend.
 ///
 /// # Errors
@@ -118,10 +140,11 @@ pub fn format_prompts(
     target: Target,
     loaded: &LoadedPrompts,
 ) -> Result<Vec<Arc<FormattedPrompt>>, Fault> {
-    let empty = serde_json::Map::new();
-    let params = settings.scenario.reasoning_params.as_ref().unwrap_or(&empty);
-    let reasoning = settings.scenario.reasoning.then_some(params);
-    loaded.prompts.iter().map(|prompt| formatter.format(prompt, reasoning, target).map(Arc::new)).collect()
+    loaded
+        .prompts
+        .iter()
+        .map(|prompt| format_one(settings, formatter, target, prompt).map(Arc::new))
+        .collect()
 }
 
 /// Looks for energy sources; with `metrics.enabled: false` there is none, and the reports say why.

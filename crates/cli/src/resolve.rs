@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::args::ConfigSource;
 use crate::exit::CliError;
-use crate::redact;
 use crate::settings::{self, Settings};
+use crate::{assemble, redact};
 
 /// Environment variables that set config keys.
 pub const ENVIRONMENT: [(&str, &str); 4] = [
@@ -133,14 +133,19 @@ pub fn check(loaded: &Loaded<Settings>) -> Result<GenerationParams, CliError> {
         Err(faults) => (GenerationParams::default(), faults),
     };
     faults.extend(ai_energy_metrics::check_options(&loaded.value.metrics.options).err());
+    faults.extend(assemble::check_formatting(&loaded.value).err());
     if faults.is_empty() {
         return Ok(generation);
     }
-    let located = |fault: Fault| match origin(loaded, &fault.object) {
+    Err(CliError::Faults(faults.into_iter().map(|fault| located(loaded, fault)).collect()))
+}
+
+/// A fault about a key, with the place that set it in front.
+fn located(loaded: &Loaded<Settings>, fault: Fault) -> Fault {
+    match origin(loaded, &fault.object) {
         Origin::Default => fault,
         place => Fault { object: format!("{place}: key `{}`", fault.object), ..fault },
-    };
-    Err(CliError::Faults(faults.into_iter().map(located).collect()))
+    }
 }
 
 /// Flags as config keys, with the flag as typed.

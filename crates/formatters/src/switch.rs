@@ -98,8 +98,12 @@ pub(crate) fn to_say(
 
 /// A fault about a parameter's value; `wanted` says what it has to be.
 pub(crate) fn wrong(name: &str, value: &Value, wanted: &str) -> Fault {
-    Fault::new(FaultKind::Usage, format!("reasoning parameter `{name}`"), format!("{value} is not {wanted}"))
-        .remedy(format!("set reasoning_params.{name} to {wanted}, or leave it out"))
+    Fault::new(
+        FaultKind::Usage,
+        format!("scenario.reasoning_params.{name}"),
+        format!("{value} is not {wanted}"),
+    )
+    .remedy(format!("set it to {wanted}, or leave it out"))
 }
 
 #[cfg(test)]
@@ -139,9 +143,9 @@ mod tests {
             (json!({"thinking_budget": 0.5}), "thinking_budget"),
         ] {
             let fault = check(&params(given.clone())).unwrap_err();
-            assert_eq!(fault.object, format!("reasoning parameter `{name}`"));
+            assert_eq!(fault.object, format!("scenario.reasoning_params.{name}"));
             assert!(fault.cause.contains(&given[name].to_string()), "{fault}");
-            assert!(fault.remedy.contains(name), "{fault}");
+            assert!(!fault.remedy.is_empty(), "{fault}");
         }
     }
 
