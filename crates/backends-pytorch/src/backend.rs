@@ -24,6 +24,9 @@ use crate::options::Options;
 use crate::protocol::{EngineErrorKind, EnginePrompt, Generate};
 use crate::receive::Receiving;
 
+/// What is said of a generation that a stop ended.
+const STOPPED: &str = "ended before it was complete because the run was stopped";
+
 /// The PyTorch engine as a backend.
 pub struct PytorchBackend {
     model: String,
@@ -186,7 +189,12 @@ impl Backend for PytorchBackend {
     }
 
     async fn generate(&self, request: &Request, clock: &Clock, tally: &Tally) -> Generation {
-        match self.ready().await {
+        let ready = tokio::select! {
+            biased;
+            () = request.stop.cancelled() => return failed(ErrorClass::Cancelled, STOPPED.to_owned(), clock),
+            ready = self.ready() => ready,
+        };
+        match ready {
             Ok(ready) => ready.generate(request, clock, tally, self.silence()).await,
             Err(fault) => failed(ErrorClass::Engine, format!("{}: {}", fault.object, fault.cause), clock),
         }
@@ -217,10 +225,15 @@ impl Ready {
         silence: Duration,
     ) -> Generation {
         // An engine that has stopped reading would keep a long prompt waiting for ever.
-        match timeout(silence, self.engine.generate(on_the_wire(request))).await {
+        let taken = tokio::select! {
+            biased;
+            () = request.stop.cancelled() => return failed(ErrorClass::Cancelled, STOPPED.to_owned(), clock),
+            taken = timeout(silence, self.engine.generate(on_the_wire(request))) => taken,
+        };
+        match taken {
             Ok(Ok((sent, listening))) => {
                 let receiving = Receiving::new(clock, tally, self.clock, sent);
-                self.receive(receiving, listening, silence).await
+                self.receive(receiving, listening, silence, &request.stop).await
             }
             Ok(Err(trouble)) => failed(class_of(&trouble), trouble.message(), clock),
             Err(_) => {
@@ -236,9 +249,20 @@ impl Ready {
         mut receiving: Receiving<'_>,
         mut listening: Listening,
         silence: Duration,
+        stop: &Stop,
     ) -> Generation {
         loop {
-            let last = match timeout(silence, listening.next()).await {
+            let next = tokio::select! {
+                biased;
+                // What the engine has said by then counts.
+                next = timeout(silence, listening.next()) => next,
+                () = stop.cancelled() => {
+                    // Not heard to its end, so the engine is told to cancel it.
+                    receiving.fail(ErrorClass::Cancelled, STOPPED.to_owned(), Instant::now());
+                    return receiving.finish();
+                }
+            };
+            let last = match next {
                 Ok(Some(heard)) => receiving.hear(heard),
                 Ok(None) => {
                     let trouble = self.engine.end().await;

@@ -72,8 +72,12 @@ impl<'a> Receiving<'a> {
         self.tokens > 0
     }
 
-    /// The record, with the text.
+    /// The record, with the text. A generation that did not end has the tokens that the engine had counted by then.
     pub(crate) fn finish(mut self) -> Generation {
+        if self.generation.completion_tokens.is_none() && self.begun() {
+            let counted = TokenCount { tokens: self.tokens, source: TokenCountSource::Server };
+            self.generation.completion_tokens = Some(counted);
+        }
         self.generation.text = Some(self.text);
         self.generation
     }

@@ -209,6 +209,50 @@ async fn a_dropped_generation_is_cancelled_in_the_engine_and_the_next_one_works(
 }
 
 #[tokio::test]
+async fn a_stop_returns_what_was_heard_and_cancels_in_the_engine() {
+    let backend = backend("stall");
+    backend.validate().await.unwrap();
+    let (clock, tally, running) = (Clock::start(), Tally::default(), request("a", None));
+    let stopping = async {
+        while tally.tokens() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        running.stop.cancel();
+    };
+    let (generation, ()) = tokio::join!(backend.generate(&running, &clock, &tally), stopping);
+    assert_eq!(class(&generation), Some(ErrorClass::Cancelled));
+    assert_eq!((generation.chunks.len(), generation.text.as_deref()), (1, Some("one ")));
+    assert_eq!(generation.completion_tokens.map(|count| count.tokens), Some(1));
+    assert!(generation.sent.is_some() && generation.first_token.is_some());
+    assert!(Some(generation.end) >= generation.first_token);
+
+    // Nothing is sent after a stop, so there is nothing to cancel.
+    let late = Request { id: "b".to_owned(), ..running };
+    let generation = backend.generate(&late, &clock, &tally).await;
+    assert_eq!((class(&generation), generation.sent), (Some(ErrorClass::Cancelled), None));
+    backend.validate().await.unwrap();
+    backend.close().await;
+    assert_eq!(backend.info().details["cancelled"], json!(1));
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_an_engine_that_reads_no_more() {
+    let backend = backend("blocked");
+    let mut request = request("a", None);
+    Arc::get_mut(&mut request.prompt).unwrap().content = PromptContent::Text("word ".repeat(1 << 20));
+    let (clock, tally, stop) = (Clock::start(), Tally::default(), request.stop.clone());
+    let stopping = async {
+        while backend.info().server.is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stop.cancel();
+    };
+    let (generation, ()) = tokio::join!(backend.generate(&request, &clock, &tally), stopping);
+    assert_eq!((class(&generation), generation.sent), (Some(ErrorClass::Cancelled), None));
+    backend.close().await;
+}
+
+#[tokio::test]
 async fn a_refused_request_is_no_engine_failure() {
     let backend = backend("refuse");
     let error = generate(&backend, "a").await.error.unwrap();
