@@ -7,6 +7,16 @@
 //! to. A connection is made before `sent` is stamped, so connecting never counts as the server's time to first token.
 //!
 //! Refuses to schedule, to print and to compute figures; refuses to know config files and other backends.
+//!
+//! # Against a real server
+//!
+//! The test `tests/real_server.rs` holds our counts against a server's own. It does nothing, and passes, unless a
+//! server is named:
+//!
+//! ```text
+//! AI_ENERGY_TEST_ENDPOINT=http://127.0.0.1:8000/v1 \
+//!     cargo nextest run -p ai-energy-backends-vllm real_server --no-capture
+//! ```
 
 mod account;
 mod backend;

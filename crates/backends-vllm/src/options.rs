@@ -55,13 +55,15 @@ pub struct ServerOptions {
     pub stream: bool,
     /// Longest time to make a connection, TLS included, in seconds (default 10).
     pub connect_timeout_seconds: f64,
-    /// Longest time from sending to the first token of a stream, in seconds (default 300).
+    /// Longest time from sending to the first token of a stream, in seconds (default 300). A total limit that strikes
+    /// a stream without a token counts as this one where 99 % of it had passed.
     pub first_token_timeout_seconds: f64,
     /// Longest silence of a stream after that, in seconds (default 120). Keep-alive comments do not end a silence.
     pub stall_timeout_seconds: f64,
     /// Longest time for a whole request, connecting included, in seconds (default 300).
     pub total_timeout_seconds: f64,
-    /// Environment variable that holds the API key (default `OPENAI_API_KEY`); sent as a bearer token where it is set.
+    /// Environment variable that holds the API key (default `OPENAI_API_KEY`); sent as a bearer token where it is set,
+    /// whatever the endpoint. Empty sends none.
     pub api_key_env: String,
     /// Further request headers, by name.
     pub headers: BTreeMap<String, String>,
@@ -78,7 +80,9 @@ pub struct ServerOptions {
     pub continuous_usage: bool,
     /// Name of the token limit: `max_tokens` (default) or `max_completion_tokens`.
     pub max_tokens_field: MaxTokensField,
-    /// Keep generated texts in the record (default false).
+    /// Keep generated texts in the record (default false). For users of the library: no config key, since what a run
+    /// keeps is the scenario's to say.
+    #[serde(skip)]
     pub keep_text: bool,
 }
 
@@ -204,6 +208,16 @@ mod tests {
         assert_eq!(empty, ServerOptions::default());
         let wrong = serde_json::from_str::<ServerOptions>(r#"{"steam": true}"#).unwrap_err();
         assert!(wrong.to_string().contains("steam"), "{wrong}");
+    }
+
+    #[test]
+    fn keeping_text_is_no_key_of_this_section() {
+        let wrong = serde_json::from_str::<ServerOptions>(r#"{"keep_text": true}"#).unwrap_err();
+        assert!(wrong.to_string().contains("unknown field `keep_text`"), "{wrong}");
+        let schema = serde_json::Value::from(schemars::schema_for!(ServerOptions));
+        let keys = schema["properties"].as_object().unwrap();
+        assert!(keys.contains_key("stream") && !keys.contains_key("keep_text"), "{keys:?}");
+        assert!(serde_json::to_value(ServerOptions::default()).unwrap().get("keep_text").is_none());
     }
 
     #[test]
