@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::account::Account;
 use crate::body::body;
@@ -27,13 +27,17 @@ use crate::socket::Moments;
 use crate::sse::SseParser;
 use crate::watch::Watch;
 
+/// Longest time for counting the tokens of one text.
+const COUNT_LIMIT: Duration = Duration::from_secs(5);
+
 /// An OpenAI-compatible server.
 pub struct VllmBackend {
     pub(crate) client: Client,
     pub(crate) model: String,
     pub(crate) options: ServerOptions,
     identity: Mutex<Identity>,
-    /// The server has no `/tokenize`: it is not asked again.
+    /// The server has no `/tokenize`, or one that fails: it is not asked again, since the questions, one for each
+    /// request of a run, could take hours.
     no_tokenizer: AtomicBool,
 }
 
@@ -114,7 +118,7 @@ impl VllmBackend {
             .client
             .request(&path, Some(&request.id), Some(Bytes::from(bytes)))
             .map_err(|failure| failure.with_status(None))?;
-        let mut watch = Watch::new(self.client.limits());
+        let mut watch = Watch::new(self.client.limits(), &request.stop);
         let mut exchange = self
             .client
             .open(outgoing, &mut watch, self.options.stream, &mut course.moments)
@@ -126,10 +130,9 @@ impl VllmBackend {
         if status.is_success() {
             return self.answer(exchange, &mut watch, clock, tally, course).await;
         }
-        let said = read_whole(&mut exchange, &mut watch)
+        let said = read_whole(&mut exchange, &mut watch, &mut course.account.generation.bytes_received)
             .await
             .map_err(|failure| failure.with_status(Some(status.as_u16())))?;
-        course.account.generation.bytes_received = said.len() as u64;
         course.take_stamps(clock);
         self.client.keep(exchange).await;
         let names: Vec<String> = fields.keys().cloned().collect();
@@ -152,9 +155,9 @@ impl VllmBackend {
             }
             Form::Whole => {
                 watch.await_whole();
-                let answer =
-                    read_whole(&mut exchange, watch).await.map_err(|failure| failure.with_status(status))?;
-                course.account.generation.bytes_received = answer.len() as u64;
+                let answer = read_whole(&mut exchange, watch, &mut course.account.generation.bytes_received)
+                    .await
+                    .map_err(|failure| failure.with_status(status))?;
                 course.account.whole(&answer, tally)?;
                 course.account.complete(false, None)?;
                 true
@@ -181,6 +184,17 @@ fn form(headers: &HeaderMap, asked_for_stream: bool) -> Form {
         _ if asked_for_stream => Form::Events,
         _ => Form::Whole,
     }
+}
+
+/// The number of tokens in an answer of `/tokenize`: vLLM counts, llama.cpp lists them.
+fn counted(body: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Counted {
+        count: Option<u32>,
+        tokens: Option<Vec<Value>>,
+    }
+    let counted: Counted = serde_json::from_slice(body).ok()?;
+    counted.count.or_else(|| u32::try_from(counted.tokens?.len()).ok())
 }
 
 /// Reads a stream to its end; `true` where its body ended in order, so that the connection can be used again.
@@ -283,16 +297,11 @@ impl Backend for VllmBackend {
     }
 
     async fn token_counters(&self) -> Option<ServerCounters> {
-        let answer = self.client.ask(&self.client.endpoint().beside("/metrics"), None).await.ok()?;
+        let answer = self.client.ask(&self.client.endpoint().beside("/metrics")).await.ok()?;
         counters::read(&String::from_utf8_lossy(&answer.body))
     }
 
     async fn count_tokens(&self, text: &str) -> Option<u32> {
-        #[derive(Deserialize)]
-        struct Counted {
-            count: Option<u32>,
-            tokens: Option<Vec<Value>>,
-        }
         if self.no_tokenizer.load(Ordering::Relaxed) {
             return None;
         }
@@ -302,15 +311,15 @@ impl Backend for VllmBackend {
             json!({"model": self.model, "prompt": text, "add_special_tokens": false})
         };
         let path = self.client.endpoint().beside("/tokenize");
-        match self.client.ask(&path, Some(question.to_string().into())).await {
-            Ok(answer) => {
-                let counted: Counted = serde_json::from_slice(&answer.body).ok()?;
-                counted.count.or_else(|| u32::try_from(counted.tokens?.len()).ok())
-            }
-            Err(error) => {
-                let absent =
-                    matches!(error.class, ErrorClass::NotFound | ErrorClass::BadRequest | ErrorClass::Auth);
-                self.no_tokenizer.fetch_or(absent, Ordering::Relaxed);
+        let asked = self.client.ask_within(COUNT_LIMIT, &path, Some(question.to_string().into())).await;
+        let counted = asked
+            .map_err(|error| error.message)
+            .and_then(|answer| counted(&answer.body).ok_or_else(|| "its answer holds no count".to_owned()));
+        match counted {
+            Ok(count) => Some(count),
+            Err(cause) => {
+                tracing::debug!(cause, "the server's tokenizer counts nothing; it is not asked again");
+                self.no_tokenizer.store(true, Ordering::Relaxed);
                 None
             }
         }

@@ -1,11 +1,12 @@
 //! Requests to one server over kept connections.
 //!
 //! Connections that ended a response in order wait for the next request. One that the server closed meanwhile is
-//! noticed, and the request goes out once more on a fresh one, provided no byte of an answer had come. Refuses to know
-//! what the answers mean.
+//! noticed, and the request goes out once more on a fresh one, provided that it broke at once: a server that had time
+//! to begin would generate twice, and the energy of the first would count for the second. Refuses to know what the
+//! answers mean.
 
 use ai_energy_core::record::{ErrorClass, RequestError};
-use ai_energy_core::{Fault, FaultKind};
+use ai_energy_core::{Fault, FaultKind, Stop};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
@@ -30,6 +31,9 @@ const LARGEST_ANSWER: usize = 64 << 20;
 
 /// Longest time for a question beside the load (models, version, metrics).
 const QUESTION_LIMIT: Duration = Duration::from_secs(30);
+
+/// How soon after the request's last byte a kept connection breaks that the server had closed before it came.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// A whole answer.
 #[derive(Debug)]
@@ -57,6 +61,14 @@ impl Client {
         let headers = headers(options, &endpoint)?;
         let dialer = Dialer::new(endpoint, &options.server, limits.connect)?;
         Ok(Self { dialer, headers, limits, idle: Mutex::new(Vec::new()) })
+    }
+
+    /// The host that gets credentials which others on the way can read, where there is such a one.
+    pub(crate) fn reads_credentials(&self) -> Option<&str> {
+        let endpoint = self.endpoint();
+        let readable =
+            self.headers.contains_key(AUTHORIZATION) && !endpoint.https && !endpoint.is_this_machine();
+        readable.then_some(endpoint.host.as_str())
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -117,14 +129,16 @@ impl Client {
                 None => watch.guard(self.connect()).await??,
             };
             let stamps = Arc::clone(&link.moments);
+            // Before anything can fail: what a kept connection has noted so far is another request's.
+            stamps.arm();
             *moments = Some(Arc::clone(&stamps));
             if streaming {
                 watch.await_first_token(std::time::Instant::now());
             }
             match watch.guard(link.send(request.clone())).await? {
                 Ok(response) => return Ok(Exchange { link, response }),
-                Err(cause) if reused && stamps.first_byte().is_none() && !cause.is_parse() => {
-                    tracing::debug!(%cause, "a kept connection was dead; sending once more on a fresh one");
+                Err(cause) if reused && !cause.is_parse() && was_dead(&stamps) => {
+                    tracing::warn!(%cause, "a kept connection was dead; sending once more on a fresh one");
                 }
                 Err(cause) => return Err(Failure::before_head(&cause, stamps.first_byte().is_some())),
             }
@@ -163,9 +177,19 @@ impl Client {
     ///
     /// # Errors
     /// No answer within half a minute or the total limit, or a status that is no success.
-    pub(crate) async fn ask(&self, path: &str, body: Option<Bytes>) -> Result<Answer, RequestError> {
-        let limits = Limits { total: self.limits.total.min(QUESTION_LIMIT), ..self.limits };
-        let mut watch = Watch::new(limits);
+    pub(crate) async fn ask(&self, path: &str) -> Result<Answer, RequestError> {
+        self.ask_within(QUESTION_LIMIT, path, None).await
+    }
+
+    /// As [`Client::ask`], with a limit and a body of its own.
+    pub(crate) async fn ask_within(
+        &self,
+        limit: Duration,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Answer, RequestError> {
+        let limits = Limits { total: self.limits.total.min(limit), ..self.limits };
+        let mut watch = Watch::new(limits, &Stop::new());
         let request = self.request(path, None, body).map_err(|failure| failure.with_status(None))?;
         let mut exchange = self
             .open(request, &mut watch, false, &mut None)
@@ -173,7 +197,7 @@ impl Client {
             .map_err(|failure| failure.with_status(None))?;
         let status = exchange.response.status();
         let headers = std::mem::take(exchange.response.headers_mut());
-        let body = read_whole(&mut exchange, &mut watch)
+        let body = read_whole(&mut exchange, &mut watch, &mut 0)
             .await
             .map_err(|failure| failure.with_status(Some(status.as_u16())))?;
         self.keep(exchange).await;
@@ -184,13 +208,23 @@ impl Client {
     }
 }
 
-/// Reads a body to its end.
+/// Whether a connection that broke before any byte of an answer had been dead when the request went out.
+fn was_dead(stamps: &Moments) -> bool {
+    stamps.first_byte().is_none() && stamps.sent().is_none_or(|sent| sent.elapsed() <= AT_ONCE)
+}
+
+/// Reads a body to its end; its bytes are added to `received` as they come.
 ///
 /// # Errors
-/// The connection broke, a limit passed, or the body is too large.
-pub(crate) async fn read_whole(exchange: &mut Exchange, watch: &mut Watch) -> Result<Vec<u8>, Failure> {
+/// The connection broke, a limit passed, the run was stopped, or the body is too large.
+pub(crate) async fn read_whole(
+    exchange: &mut Exchange,
+    watch: &mut Watch,
+    received: &mut u64,
+) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some((bytes, _)) = watch.guard(exchange.next()).await?? {
+        *received += bytes.len() as u64;
         if body.len() + bytes.len() > LARGEST_ANSWER {
             let message = format!("the answer is larger than {LARGEST_ANSWER} bytes");
             return Err(Failure::new(ErrorClass::Protocol, message));

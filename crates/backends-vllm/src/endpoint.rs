@@ -6,6 +6,7 @@
 use ai_energy_core::{Fault, FaultKind};
 use hyper::Uri;
 use hyper::header::HeaderValue;
+use std::net::IpAddr;
 
 /// A server's address.
 #[derive(Debug, Clone)]
@@ -83,6 +84,16 @@ impl Endpoint {
     /// The path of a route beside the API, for example `/metrics`.
     pub(crate) fn beside(&self, route: &str) -> String {
         format!("{}{route}", self.base)
+    }
+
+    /// Whether it is on this machine, as far as its name says.
+    pub(crate) fn is_this_machine(&self) -> bool {
+        let name = self.host.trim_end_matches('.').to_ascii_lowercase();
+        match name.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            // RFC 6761, section 6.3.
+            Err(_) => name == "localhost" || name.ends_with(".localhost"),
+        }
     }
 
     /// Scheme, host and port, for a request through a proxy.
@@ -228,6 +239,26 @@ mod tests {
         assert_eq!((six.host.as_str(), six.port, six.authority.as_str()), ("::1", 9, "[::1]:9"));
         assert_eq!(Endpoint::parse("http://[::1]").unwrap().host_and_port(), "[::1]:80");
         assert_eq!(Endpoint::parse("https://h").unwrap().port, 443);
+    }
+
+    #[test]
+    fn this_machine_has_many_names_and_others_that_only_look_like_it() {
+        for host in [
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "127.0.0.1",
+            "127.8.9.1",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+        ] {
+            assert!(Endpoint::parse(&format!("http://{host}:1")).unwrap().is_this_machine(), "{host}");
+        }
+        for host in
+            ["localhost.example", "notlocalhost", "128.0.0.1", "0.0.0.0", "[::2]", "127.0.0.1.example"]
+        {
+            assert!(!Endpoint::parse(&format!("http://{host}:1")).unwrap().is_this_machine(), "{host}");
+        }
     }
 
     #[test]

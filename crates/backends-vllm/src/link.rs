@@ -59,9 +59,8 @@ impl Link {
         .await
     }
 
-    /// Sends a request and waits for the head of its response.
+    /// Sends a request and waits for the head of its response. The stamps must have been armed for it.
     pub(crate) async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, hyper::Error> {
-        self.moments.arm();
         let mut response = pin!(self.sender.send_request(request));
         let (driver, over) = (&mut self.driver, &mut self.over);
         poll_fn(|cx| {

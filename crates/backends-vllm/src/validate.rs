@@ -27,7 +27,7 @@ const NAME_IT: &str = "name the model, for example with --model";
 /// The options cannot be used, the server cannot be reached, or it lists no models.
 pub async fn served_models(options: &Options) -> Result<Vec<String>, Fault> {
     let client = Client::new(options)?;
-    let answer = client.ask(&client.endpoint().api("/models"), None).await.map_err(|error| {
+    let answer = client.ask(&client.endpoint().api("/models")).await.map_err(|error| {
         if tolerable(&error) {
             return server_fault(&client, format!("does not list its models ({})", error.message))
                 .remedy(NAME_IT);
@@ -45,7 +45,7 @@ pub(crate) async fn validate(backend: &VllmBackend) -> Result<Vec<Check>, Fault>
     let mut checks = Vec::new();
     let client = &backend.client;
     let asked = Instant::now();
-    let listed = client.ask(&client.endpoint().api("/models"), None).await;
+    let listed = client.ask(&client.endpoint().api("/models")).await;
     match listed {
         Ok(answer) => {
             checks.push(check(
@@ -78,6 +78,11 @@ pub(crate) async fn validate(backend: &VllmBackend) -> Result<Vec<Check>, Fault>
         checks.push(check("server", CheckOutcome::Ok, server));
     }
     checks.push(one_token(backend).await?);
+    if let Some(host) = client.reads_credentials() {
+        let detail = format!("sent unencrypted to {host}: use https");
+        let name = if client.endpoint().basic.is_some() { "credentials" } else { "API key" };
+        checks.push(check(name, CheckOutcome::Warning, detail));
+    }
     let identity = backend.identity(|identity| identity.clone());
     if identity.llama_cpp {
         let detail =
@@ -133,12 +138,12 @@ async fn identify(client: &Client, listed: &Answer, model: Option<&Model>) -> Id
         }
     }
     if identity.llama_cpp {
-        if let Ok(answer) = client.ask(&client.endpoint().beside("/props"), None).await
+        if let Ok(answer) = client.ask(&client.endpoint().beside("/props")).await
             && let Ok(props) = serde_json::from_slice::<Props>(&answer.body)
         {
             identity.learn_version(&props.build_info);
         }
-    } else if let Ok(answer) = client.ask(&client.endpoint().beside("/version"), None).await
+    } else if let Ok(answer) = client.ask(&client.endpoint().beside("/version")).await
         && let Ok(version) = serde_json::from_slice::<Version>(&answer.body)
     {
         identity.learn_version(&version.version);

@@ -142,6 +142,33 @@ async fn what_makes_a_run_fail_is_said_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_key_that_others_can_read_on_its_way_is_said() {
+    // Stands in for a server elsewhere: it answers for any host, as a proxy.
+    let proxy = Server::bytes(stream_of(&["a"]));
+    let key = "CARGO_PKG_NAME";
+    for (endpoint, variable, warned) in [
+        ("http://gpu.example:8000/v1".to_owned(), key, Some("API key")),
+        ("http://me:secret@gpu.example/v1".to_owned(), "", Some("credentials")),
+        ("http://gpu.example:8000/v1".to_owned(), "AI_ENERGY_NO_SUCH_VARIABLE", None),
+        (proxy.endpoint(), key, None),
+    ] {
+        let server = ServerOptions {
+            api_key_env: variable.to_owned(),
+            proxy: Some(format!("http://{}", proxy.address)),
+            ..keeping_text()
+        };
+        let options = Options { endpoint: endpoint.clone(), model: "m".to_owned(), server };
+        let checks = VllmBackend::new(options).unwrap().validate().await.unwrap();
+        let said = checks.iter().find(|check| check.detail.contains("unencrypted"));
+        assert_eq!(said.map(|check| check.name.as_str()), warned, "{endpoint}: {checks:?}");
+        if let Some(check) = said {
+            assert_eq!(check.outcome, CheckOutcome::Warning);
+            assert_eq!(check.detail, "sent unencrypted to gpu.example: use https");
+        }
+    }
+}
+
+#[tokio::test]
 async fn models_are_listed_for_a_user_who_named_none() {
     let server = server_of("llamacpp-b11434");
     assert_eq!(served_models(&server.options(keeping_text())).await.unwrap(), ["smollm2-135m-instruct"]);

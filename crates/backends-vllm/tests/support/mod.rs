@@ -190,6 +190,34 @@ pub(crate) async fn generate(backend: &VllmBackend) -> Generation {
     backend.generate(&request("r-1"), &Clock::start(), &Tally::default()).await
 }
 
+/// Counts the warnings of this thread.
+pub(crate) struct Warnings(Arc<AtomicUsize>);
+
+impl Warnings {
+    /// The count, and what to hold while it goes on.
+    pub(crate) fn listen() -> (Arc<AtomicUsize>, tracing::subscriber::DefaultGuard) {
+        let count = Arc::new(AtomicUsize::new(0));
+        let guard = tracing::subscriber::set_default(Self(Arc::clone(&count)));
+        (count, guard)
+    }
+}
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
 /// Text kept, limits short enough for a broken test to end.
 pub(crate) fn keeping_text() -> ServerOptions {
     ServerOptions { keep_text: true, total_timeout_seconds: 60.0, ..ServerOptions::default() }
