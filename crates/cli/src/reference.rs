@@ -103,5 +103,5 @@ fn cell(text: &str) -> String {
 
 /// `configs/schema.json`.
 pub fn schema_file() -> String {
-    format!("{:#}\n", settings::schema())
+    format!("{:#}\n", settings::file_schema())
 }

@@ -129,7 +129,12 @@ pub trait EnergySource: Send {
     /// Nothing can be read now, or never again.
     fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault>;
 
-    /// The state of the GPUs behind this source; none for other sources. Called once at the end of the load.
+    /// `true` where no instrument and no model of a real machine is behind it: every report then says so.
+    fn is_synthetic(&self) -> bool {
+        false
+    }
+
+    /// The state of the GPUs behind this source; none for other sources. Called about once a second; the last state within the load is kept.
     fn gpu_states(&mut self) -> Vec<GpuState> {
         Vec::new()
     }

@@ -119,6 +119,10 @@ impl EnergySource for FakeSource {
         &self.channels
     }
 
+    fn is_synthetic(&self) -> bool {
+        true
+    }
+
     fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
         out(0, self.microwatts);
         Ok(())

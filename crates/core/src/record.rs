@@ -320,7 +320,7 @@ pub struct RunRecord {
     pub readings: Vec<EnergyReading>,
     /// What could not be read.
     pub unavailable_sources: Vec<UnavailableSource>,
-    /// GPUs at the end of the load.
+    /// GPUs as they were last seen within the load.
     pub gpu_states: Vec<GpuState>,
     /// What sampling cost.
     pub sampler: SamplerStats,

@@ -38,7 +38,7 @@ pub fn show(arguments: &ShowArgs) -> Result<Exit, CliError> {
 /// # Errors
 /// Standard output cannot be written.
 pub fn schema() -> Result<Exit, CliError> {
-    print_out(&format!("{:#}\n", settings::schema()))?;
+    print_out(&format!("{:#}\n", settings::file_schema()))?;
     Ok(Exit::Ok)
 }
 

@@ -7,7 +7,7 @@ mod scenario;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 pub use backend::BackendSettings;
@@ -100,7 +100,30 @@ impl Default for MetricsSettings {
     }
 }
 
-/// The JSON schema of config files. Unknown keys are errors in every section that is not a free map.
+/// The JSON schema of config files for editors: the settings, and what Hydra files say besides.
+pub fn file_schema() -> Value {
+    let mut schema = schema();
+    let ignored = |what: &str| json!({ "description": format!("{what}; ignored here, with a note") });
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        let defaults = json!({
+            "description": "Groups and base files to compose, in this order; `_self_` places this file among them.",
+            "type": "array",
+            "items": { "type": ["string", "object"] }
+        });
+        properties.insert("defaults".to_owned(), defaults);
+        for (key, what) in [
+            ("launcher", "How optimum-benchmark starts its processes"),
+            ("hydra", "Hydra's own settings"),
+            ("log_report", "A switch of optimum-benchmark"),
+            ("print_report", "A switch of optimum-benchmark"),
+        ] {
+            properties.insert(key.to_owned(), ignored(what));
+        }
+    }
+    schema
+}
+
+/// The JSON schema of resolved settings. Unknown keys are errors in every section that is not a free map.
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(Settings).to_value();
     close_sections(&mut schema);

@@ -68,6 +68,7 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
     warnings.extend(source_warnings);
     let stop = parts.stop.clone();
     let counters_before = parts.backend.token_counters().await;
+    let synthetic_sources = sources.iter().any(|source| source.is_synthetic());
     let sampler = Sampler::start(sources, clock, plan.sampling_interval_ms, Arc::clone(&observers)).await;
 
     let offered = load::Offered {
@@ -95,7 +96,7 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
     parts.backend.close().await;
     let backend: BackendInfo = parts.backend.info();
     RunRecord {
-        synthetic: backend.synthetic,
+        synthetic: backend.synthetic || synthetic_sources,
         plan,
         started_at: parts.started_at,
         backend,
