@@ -108,6 +108,18 @@ fn saved() {
 }
 
 #[test]
+fn a_relative_file_is_shown_as_it_can_be_opened() {
+    let saved = |paths: &[&str]| {
+        let written: Vec<Written> = paths.iter().map(|path| Written::at(path.as_ref())).collect();
+        render_saved(&written, &TerminalOptions::default())
+    };
+    assert_eq!(saved(&["other.1.csv"]), " Saved  other.1.csv\n");
+    assert_eq!(saved(&["a.csv", "b.csv"]), " Saved  ./\n          a.csv, b.csv\n");
+    assert_eq!(saved(&["/a.csv"]), " Saved  /a.csv\n");
+    assert_eq!(saved(&["/a.csv", "/b.csv"]), " Saved  /\n          a.csv, b.csv\n");
+}
+
+#[test]
 fn an_unknown_figure_never_shows_as_zero() {
     let text = shown(&support::nothing_measurable());
     let energy: String = text.lines().skip_while(|line| !line.contains("ENERGY")).take(6).collect();
