@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::append::Locked;
+use crate::coverage::{any_energy, coverage};
 use crate::csv::{header, lines};
 use crate::files::{io_fault, make_folder, same_place, with_note, write_whole};
 use crate::json::config_text;
@@ -81,12 +82,36 @@ impl Reporter for Emissions {
             write_whole(&copy, &lines(&copy, &[COLUMNS.to_vec(), cells(&row)])?)?;
             written.push(Written::at(&copy));
         }
-        if let Some(file) = collected {
-            written.push(collect(&file, &row)?);
+        match collected {
+            Some(file) if any_energy(report) => written.push(collect(&file, &row)?),
+            Some(file) => written = not_collected(written, &file),
+            None => {}
         }
-        let synthetic = report.record.synthetic.then_some("the run is synthetic, as experiment_id says");
-        Ok(written.into_iter().map(|file| with_note(file, synthetic)).collect())
+        let synthetic =
+            report.record.synthetic.then(|| "the run is synthetic, as experiment_id says".to_owned());
+        let notes = [partial(report), synthetic];
+        Ok(written.into_iter().map(|file| with_notes(file, &notes)).collect())
     }
+}
+
+/// What the columns cannot tell: which domains the sums lack.
+fn partial(report: Report<'_>) -> Option<String> {
+    let lacks = coverage(report)?.lacks_words()?;
+    Some(format!("energy_consumed and emissions do not include {lacks}, which nothing measured"))
+}
+
+/// A row without any energy has no place among those that others add up: the remark on it stands with the run's own
+/// copy, or with the collecting file where that is the run's own and exists.
+fn not_collected(mut written: Vec<Written>, file: &Path) -> Vec<Written> {
+    if written.is_empty() && file.exists() {
+        written.push(Written::at(file));
+    }
+    let note = format!("no energy is known, so no row was added to {}", file.display());
+    written.into_iter().map(|own| with_note(own, Some(&note))).collect()
+}
+
+fn with_notes(file: Written, notes: &[Option<String>]) -> Written {
+    notes.iter().fold(file, |file, note| with_note(file, note.as_deref()))
 }
 
 fn cells(row: &[String]) -> Vec<&str> {

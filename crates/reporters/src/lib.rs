@@ -5,6 +5,7 @@
 
 pub mod ai_energy_score;
 mod append;
+mod coverage;
 pub mod csv;
 pub mod emissions;
 mod files;

@@ -8,6 +8,8 @@ use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 use ai_energy_core::{Domain, Figure, Report};
 use serde_json::{Map, Value, json};
 
+use crate::coverage::{Coverage, coverage};
+
 /// The sections in their order.
 pub(super) fn sections(report: Report<'_>) -> Map<String, Value> {
     let mut sections = Map::new();
@@ -69,7 +71,7 @@ fn summary(report: Report<'_>) -> Value {
 
 /// The energies of the report in the order of their keys: key prefix and joules. `energy` is the GPU's alone, AI
 /// Energy Score's primary figure.
-fn energies(report: Report<'_>) -> [(&'static str, Option<&Figure>); 5] {
+pub(super) fn energies(report: Report<'_>) -> [(&'static str, Option<&Figure>); 5] {
     let of = |domain| report.summary.domain(domain).map(|entry| &entry.energy);
     [
         ("energy", of(Domain::Gpu)),
@@ -78,6 +80,15 @@ fn energies(report: Report<'_>) -> [(&'static str, Option<&Figure>); 5] {
         ("ram_energy", of(Domain::Ram)),
         ("total_energy", Some(&report.summary.energy.total)),
     ]
+}
+
+/// The figure of a key, for example of `gpu_energy_kwh`.
+pub(super) fn figure_of<'a>(
+    key: &str,
+    energies: [(&'static str, Option<&'a Figure>); 5],
+) -> Option<&'a Figure> {
+    let prefix = key.strip_suffix("_kwh").or_else(|| key.strip_suffix("_wh"))?;
+    energies.into_iter().find(|(name, _)| *name == prefix)?.1
 }
 
 fn energy(report: Report<'_>) -> Map<String, Value> {
@@ -91,32 +102,17 @@ fn energy(report: Report<'_>) -> Map<String, Value> {
         section.insert(format!("{prefix}_kwh"), number_or_null(watt_hours.map(|wh| wh / 1000.0)));
         section.insert(format!("{prefix}_wh"), number_or_null(watt_hours));
     }
+    let covered = coverage(report);
+    let words =
+        |covered: &Coverage| json!(covered.covers.iter().map(|domain| domain.word()).collect::<Vec<_>>());
+    section.insert("total_covers".to_owned(), covered.as_ref().map_or(Value::Null, words));
+    section.insert("total_is_partial".to_owned(), json!(covered.map(|covered| !covered.lacks.is_empty())));
     section.insert("duration_seconds".to_owned(), number_or_null(report.summary.duration.value));
     section.insert("carbon_intensity_g_per_kwh".to_owned(), number_or_null(carbon.intensity.value));
     section.insert("project_name".to_owned(), config_value(report, "metrics", "project_name"));
     section.insert("country".to_owned(), json!(carbon.country_iso_code));
     section.insert("region".to_owned(), json!(carbon.region));
     section
-}
-
-/// Why a value of the `energy` or `summary` section is null: key to reason.
-pub(super) fn reasons(report: Report<'_>) -> Map<String, Value> {
-    let mut reasons = Map::new();
-    let mut note = |key: String, figure: &Figure| {
-        if figure.value.is_none() {
-            reasons.insert(key, json!(figure.reason.as_deref().unwrap_or("no reason was given")));
-        }
-    };
-    let summary = report.summary;
-    note("summary.total_duration_seconds".to_owned(), &summary.duration);
-    note("summary.throughput_tokens_per_second".to_owned(), &summary.throughput.total_tokens_per_second);
-    note("energy.emissions_g_co2eq".to_owned(), &summary.carbon.emissions);
-    note("energy.carbon_intensity_g_per_kwh".to_owned(), &summary.carbon.intensity);
-    let nothing = Figure::unavailable("J", "no source looked at this domain");
-    for (prefix, figure) in energies(report) {
-        note(format!("energy.{prefix}_wh"), figure.unwrap_or(&nothing));
-    }
-    reasons
 }
 
 fn gpu_stats(report: Report<'_>) -> Value {

@@ -4,6 +4,7 @@
 //! `figures` with provenance, interval and reason for each figure.
 
 mod compat;
+mod unknown;
 
 use ai_energy_core::{Fault, FaultKind, Place, Report, Reporter, Written};
 use serde::Serialize;
@@ -44,10 +45,12 @@ pub fn report_value(report: Report<'_>) -> Value {
     put("started_at", json!(record.started_at));
     put("synthetic", json!(record.synthetic));
     put("ending", value(&record.ending));
-    for (name, section) in compat::sections(report) {
+    let sections = compat::sections(report);
+    let unknown = unknown::reasons(report, &sections);
+    for (name, section) in sections {
         put(&name, section);
     }
-    put("unknown", Value::Object(compat::reasons(report)));
+    put("unknown", Value::Object(unknown));
     put("figures", value(report.summary));
     put("warnings", Value::Array(warnings(report)));
     put("dataset", value(&record.dataset));

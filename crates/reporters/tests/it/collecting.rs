@@ -221,3 +221,41 @@ fn emissions_of_the_unknown_are_empty_cells() {
         assert_eq!(rows[0][column], "", "{column}");
     }
 }
+
+#[test]
+fn a_run_without_any_energy_adds_no_row_to_the_collecting_file_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = folder.path().join("all");
+    let place = Place { emissions_dir: Some(all.clone()), ..support::place(folder.path()) };
+    let first = Emissions.write(support::nothing_measurable().report(), &place).unwrap();
+    assert!(!all.exists(), "nothing was made where nothing is to be said");
+    assert_eq!(first.len(), 1);
+    let note = first[0].note.as_deref().unwrap();
+    assert!(note.contains("no energy is known") && note.contains("all/emissions.csv"), "{note}");
+    Emissions.write(support::gpu_lost().report(), &place).unwrap();
+    Emissions.write(support::nothing_measurable().report(), &place).unwrap();
+    assert_eq!(table(&all.join("emissions.csv")).1.len(), 1, "a part of the energy is worth its row");
+
+    let own = Place { emissions_dir: Some(all.clone()), ..support::place(&all) };
+    let same = Emissions.write(support::nothing_measurable().report(), &own).unwrap();
+    assert!(same[0].note.as_deref().unwrap().contains("no row was added"), "{same:?}");
+    assert_eq!(table(&all.join("emissions.csv")).1.len(), 1);
+}
+
+#[test]
+fn a_partial_total_says_so_where_rows_are_collected() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = support::cpu_estimate_only();
+    let file = folder.path().join("all.csv");
+    collect(&run, folder.path(), &file);
+    let (_, rows) = table(&file);
+    assert_eq!(
+        (rows[0]["energy_total_covers"].as_str(), rows[0]["energy_total_is_partial"].as_str()),
+        ("cpu", "true")
+    );
+    let written = Emissions.write(run.report(), &support::place(folder.path())).unwrap();
+    let note = written[0].note.as_deref().unwrap();
+    assert!(note.contains("do not include GPU, RAM"), "{note}");
+    let whole = Emissions.write(support::complete().report(), &support::place(folder.path())).unwrap();
+    assert_eq!(whole[0].note, None);
+}

@@ -1,5 +1,6 @@
 //! `benchmark_report.json` and AI Energy Score's files.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use ai_energy_core::{FaultKind, Reporter};
@@ -13,8 +14,8 @@ const SUMMARY_KEYS: &str = "total_prompts successful_prompts failed_prompts tota
     avg_latency_seconds avg_time_to_first_token total_tokens total_prompt_tokens total_completion_tokens \
     throughput_tokens_per_second";
 const ENERGY_KEYS: &str = "emissions_kg_co2eq emissions_g_co2eq energy_kwh energy_wh gpu_energy_kwh gpu_energy_wh \
-    cpu_energy_kwh cpu_energy_wh ram_energy_kwh ram_energy_wh total_energy_kwh total_energy_wh duration_seconds \
-    carbon_intensity_g_per_kwh project_name country region";
+    cpu_energy_kwh cpu_energy_wh ram_energy_kwh ram_energy_wh total_energy_kwh total_energy_wh total_covers \
+    total_is_partial duration_seconds carbon_intensity_g_per_kwh project_name country region";
 
 fn keys(value: &Value) -> String {
     value.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")
@@ -67,6 +68,89 @@ fn what_was_not_measured_is_null_and_has_its_reason() {
     let failed = report_value(support::all_failed().report());
     assert_eq!(failed["summary"]["avg_latency_seconds"], Value::Null);
     assert_eq!(failed["summary"]["total_tokens"], Value::Null);
+}
+
+#[test]
+fn every_null_of_summary_and_energy_has_its_reason() {
+    let mut unstreamed = support::complete();
+    unstreamed.summary.latency.time_to_first_token = None;
+    unstreamed.config.clear();
+    let mut uncounted = support::complete();
+    uncounted.summary.tokens.prompt = None;
+    let runs = [
+        support::complete(),
+        support::gpu_lost(),
+        support::cpu_estimate_only(),
+        support::nothing_measurable(),
+        support::all_failed(),
+        unstreamed,
+        uncounted,
+    ];
+    let mut explained = BTreeSet::new();
+    for run in &runs {
+        let report = report_value(run.report());
+        let unknown = report["unknown"].as_object().unwrap();
+        for section in ["summary", "energy"] {
+            for (key, value) in report[section].as_object().unwrap() {
+                let key = format!("{section}.{key}");
+                let reason = unknown.get(&key).map(|reason| reason.as_str().unwrap());
+                let total = key.contains("total_energy") || key.contains("emissions");
+                assert!(
+                    !value.is_null() || reason.is_some_and(|reason| reason.len() > 8),
+                    "{key}: {reason:?}"
+                );
+                assert!(value.is_null() || reason.is_none() || total, "{key} is known: {reason:?}");
+                explained.extend(value.is_null().then_some(key));
+            }
+        }
+        for (key, reason) in unknown {
+            let (section, name) = key.split_once('.').unwrap();
+            assert!(report[section].get(name).is_some(), "{key}: {reason}");
+            for vague in ["not observed", "no reason was given", "no source looked"] {
+                assert!(!reason.as_str().unwrap().contains(vague), "{key}: {reason}");
+            }
+        }
+    }
+    for key in [
+        "summary.avg_time_to_first_token",
+        "summary.total_tokens",
+        "energy.energy_kwh",
+        "energy.project_name",
+    ] {
+        assert!(explained.contains(key), "{key} was never null here");
+    }
+}
+
+#[test]
+fn the_first_token_of_an_unstreamed_run_is_unknown_for_want_of_streaming() {
+    let mut run = support::complete();
+    run.summary.latency.time_to_first_token = None;
+    let reason =
+        |run: &support::Run| report_value(run.report())["unknown"]["summary.avg_time_to_first_token"].clone();
+    assert!(reason(&run).as_str().unwrap().contains("without streaming"));
+    assert_eq!(reason(&support::all_failed()), "no request succeeded");
+}
+
+#[test]
+fn a_partial_total_says_what_it_covers_and_what_not() {
+    let whole = report_value(support::complete().report());
+    assert_eq!(whole["energy"]["total_covers"], serde_json::json!(["gpu", "cpu", "ram"]));
+    assert_eq!(whole["energy"]["total_is_partial"], Value::Bool(false));
+    assert_eq!(whole["unknown"].get("energy.total_energy_wh"), None);
+
+    let partial = report_value(support::cpu_estimate_only().report());
+    assert!(partial["energy"]["total_energy_wh"].is_number());
+    assert_eq!(partial["energy"]["total_covers"], serde_json::json!(["cpu"]));
+    assert_eq!(partial["energy"]["total_is_partial"], Value::Bool(true));
+    let remark = partial["unknown"]["energy.total_energy_wh"].as_str().unwrap();
+    assert!(remark.starts_with("does not include gpu (no NVIDIA driver"), "{remark}");
+    assert!(remark.ends_with("ram (no memory information)"), "{remark}");
+
+    let none = report_value(support::gpu_lost().report());
+    assert_eq!(
+        (&none["energy"]["total_covers"], &none["energy"]["total_is_partial"]),
+        (&Value::Null, &Value::Null)
+    );
 }
 
 #[test]
