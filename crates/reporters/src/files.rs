@@ -53,7 +53,9 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
         io::ErrorKind::IsADirectory => {
             "a folder stands where a file is needed: remove it, or choose another name"
         }
-        io::ErrorKind::NotFound => "the folder is gone: make it again, or choose another with output_dir",
+        io::ErrorKind::NotFound => {
+            "choose another folder with output_dir, or see that its parent exists and can be written to"
+        }
         _ => "choose another folder with output_dir",
     }
 }

@@ -42,15 +42,23 @@ fn draw_title(report: Report<'_>, page: &mut Page) {
     let server = page.clean(backend.server.as_deref().unwrap_or(&backend.backend));
     let place = backend.endpoint.as_deref().map(|endpoint| format!(" at {}", page.clean(host(endpoint))));
     let device = backend.device.as_deref().map(|device| format!(" on {}", page.clean(device)));
-    let requests = report.summary.counts.total as u64;
     let parts = [
         page.clean(&backend.model),
         format!("{server}{}", place.or(device).unwrap_or_default()),
-        format!("{} {} ({})", count(requests), plural(requests, "prompt"), page.clean(&record.dataset.name)),
+        format!("{} ({})", load(report), page.clean(&record.dataset.name)),
         format!("{} at a time", record.plan.load.concurrency),
     ];
     let separator = format!(" {} ", page.glyphs.dot);
     page.parts((Style::Plain, " "), Style::Heading, &parts, &separator);
+}
+
+/// For example `200 prompts`; of a run that ended early only the requests that were run are known.
+fn load(report: Report<'_>) -> String {
+    let requests = report.summary.counts.total as u64;
+    match report.record.ending {
+        Ending::Complete => format!("{} {}", count(requests), plural(requests, "prompt")),
+        _ => format!("{} {} run", count(requests), plural(requests, "request")),
+    }
 }
 
 fn draw_checks(report: Report<'_>, page: &mut Page) {

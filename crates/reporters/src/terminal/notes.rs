@@ -140,10 +140,6 @@ fn unknown(report: Report<'_>) -> Vec<Unknown> {
         add("CO2e", &summary.carbon.emissions);
     }
     add("output tokens per second", &summary.throughput.output_tokens_per_second);
-    if summary.latency.time_to_first_token.is_none() {
-        let why = "no response was streamed, so the moment of its first token could not be seen".to_owned();
-        list.push(Unknown { what: vec!["time to first token".to_owned()], why, remedies: Vec::new() });
-    }
     list
 }
 
@@ -180,7 +176,8 @@ pub(super) fn draw_validity(report: Report<'_>, page: &mut Page) {
 fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
     let counts = &report.summary.counts;
     if report.record.synthetic {
-        (Style::Bad, "no: synthetic".to_owned())
+        let nothing = if counts.successful == 0 { ", and no request succeeded" } else { "" };
+        (Style::Bad, format!("no: synthetic{nothing}"))
     } else if counts.successful == 0 {
         (Style::Bad, "no: no request succeeded".to_owned())
     } else if report.summary.energy.domains.iter().all(|entry| entry.energy.value.is_none()) {

@@ -38,6 +38,7 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
     } else {
         Table { heading: "SPEED", columns: vec!["mean", "p50", "p95", "p99"], rows }.draw(page);
     }
+    draw_unseen(report, page);
     draw_throughput(report, page);
     draw_caution(report, page);
 }
@@ -69,6 +70,15 @@ fn row(label: &str, distribution: &Distribution, glyphs: &Glyphs) -> Row {
         mark: String::new(),
         prose: String::new(),
         style: Style::Plain,
+    }
+}
+
+/// Why the rows of the first token are missing.
+fn draw_unseen(report: Report<'_>, page: &mut Page) {
+    let latency = &report.summary.latency;
+    if latency.end_to_end.is_some() && latency.time_to_first_token.is_none() {
+        let text = "the first token cannot be seen without streaming";
+        page.paragraph((Style::Plain, "   time to first token   "), Style::Dim, text);
     }
 }
 

@@ -89,3 +89,12 @@ fn an_id_in_an_earlier_report_cannot_lead_out_of_the_folder() {
     let (_, moved) = results_folder(&results, &[]).unwrap();
     assert_eq!(moved[0].path.parent().unwrap(), results);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_can_never_be_is_not_said_to_be_gone() {
+    let fault = run_folder("/proc/x".as_ref(), "run").unwrap_err();
+    assert_eq!(fault.object, "/proc/x");
+    assert!(fault.remedy.contains("choose another folder with output_dir"), "{fault}");
+    assert!(fault.remedy.contains("its parent exists") && !fault.remedy.contains("gone"), "{fault}");
+}

@@ -120,6 +120,40 @@ fn a_relative_file_is_shown_as_it_can_be_opened() {
 }
 
 #[test]
+fn without_streaming_the_table_says_in_one_place_why_the_first_token_is_missing() {
+    let mut run = support::complete();
+    run.summary.latency.time_to_first_token = None;
+    run.summary.latency.time_to_first_content = None;
+    let text = shown(&run);
+    assert_eq!(text.matches("first token").count(), 2, "the row's name and its reason: {text}");
+    assert!(
+        text.contains("time to first token   the first token cannot be seen without streaming"),
+        "{text}"
+    );
+    assert!(!shown(&support::complete()).contains("without streaming"));
+    assert!(!shown(&support::all_failed()).contains("without streaming"), "that is not why");
+}
+
+#[test]
+fn a_run_that_ended_early_tells_the_requests_run_and_not_those_asked_for() {
+    assert!(shown(&support::complete()).contains("200 prompts (built-in)"));
+    assert!(shown(&support::all_failed()).contains("3 requests run (built-in)"));
+    let interrupted = shown(&support::interrupted());
+    assert!(
+        interrupted.contains("95 requests run (built-in)") && !interrupted.contains("prompts"),
+        "{interrupted}"
+    );
+}
+
+#[test]
+fn a_synthetic_run_without_a_success_says_both() {
+    let mut run = support::all_failed();
+    run.record.synthetic = true;
+    assert!(shown(&run).contains("VALID  no: synthetic, and no request succeeded"));
+    assert!(shown(&support::synthetic()).contains("VALID  no: synthetic\n"));
+}
+
+#[test]
 fn an_unknown_figure_never_shows_as_zero() {
     let text = shown(&support::nothing_measurable());
     let energy: String = text.lines().skip_while(|line| !line.contains("ENERGY")).take(6).collect();
