@@ -235,7 +235,13 @@ pub fn total(domains: &[DomainEnergy], results: &[ChannelResult<'_>]) -> Figure 
     let missing: Vec<&str> =
         parts().filter(|entry| entry.energy.value.is_none()).map(|entry| entry.domain.word()).collect();
     if known.is_empty() {
-        let reasons: Vec<&str> = parts().filter_map(|entry| entry.energy.reason.as_deref()).collect();
+        // One cause can take all domains, such as measuring that is switched off: it is said once.
+        let mut reasons: Vec<&str> = Vec::new();
+        for reason in parts().filter_map(|entry| entry.energy.reason.as_deref()) {
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
         return Figure::unavailable("J", format!("no domain is known: {}", reasons.join("; ")));
     }
     let lost = parts()

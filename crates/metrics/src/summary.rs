@@ -65,8 +65,17 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
     let location = check_location(options);
     let pue = if options.pue.is_finite() && options.pue >= 1.0 { options.pue } else { 1.0 };
     let carbon = carbon(&total, location.as_ref().ok(), pue, &shares);
-    let warnings =
-        warnings(&Seen { record, window, counts: &counts, tokens: &tokens, results: &results, location });
+    let seen = Seen {
+        record,
+        window,
+        counts: &counts,
+        tokens: &tokens,
+        results: &results,
+        domains: &domains,
+        total: &total,
+        location,
+    };
+    let warnings = warnings(&seen);
     let server_reported = server_reported(&record.requests);
     Summary {
         schema_version: SCHEMA_VERSION,

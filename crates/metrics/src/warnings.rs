@@ -5,9 +5,9 @@
 
 use ai_energy_core::clock::Stamp;
 use ai_energy_core::energy::{Channel, Domain};
-use ai_energy_core::figure::Provenance;
+use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::record::{Ending, SamplerFault};
-use ai_energy_core::summary::{Counts, Tokens, Warning};
+use ai_energy_core::summary::{Counts, DomainEnergy, Tokens, Warning};
 use ai_energy_core::{Fault, RunRecord};
 
 use crate::energy::ChannelResult;
@@ -16,6 +16,9 @@ use crate::location::{IntensityKind, Location};
 
 /// A counter's window holds this many ticks for an error of about 1 %.
 const TICKS_FOR_ONE_PERCENT: f64 = 100.0;
+
+/// A window of fewer sampling intervals rests on a handful of readings, whatever reads them.
+const FEWEST_INTERVALS: f64 = 10.0;
 
 /// A pause of the sampler is a gap from this many intervals on.
 const GAP_INTERVALS: f64 = 10.0;
@@ -27,6 +30,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) counts: &'a Counts,
     pub(crate) tokens: &'a Tokens,
     pub(crate) results: &'a [ChannelResult<'a>],
+    pub(crate) domains: &'a [DomainEnergy],
+    pub(crate) total: &'a Figure,
     pub(crate) location: Result<Location, Fault>,
 }
 
@@ -138,22 +143,59 @@ fn reading_faults(seen: &Seen<'_>) -> Vec<Warning> {
     lived.map(|fault| warning("reading_faults", message(fault), "")).collect()
 }
 
-/// `window_short`: the slowest instrument's ticks are too coarse for the window.
+/// `window_short`: too few ticks or readings lie in the window, or its energy is lost in its own error. The first of
+/// these that holds is said.
 fn window_short(seen: &Seen<'_>) -> Vec<Warning> {
-    let Some(window) = seen.window else {
+    let known = seen.results.iter().any(|result| result.channel.counts && result.energy.is_ok());
+    let Some(window) = seen.window.filter(|_| known) else {
         return Vec::new();
     };
+    let checks = [few_intervals, lost_in_error, few_ticks];
+    checks.iter().find_map(|check| check(seen, window)).into_iter().collect()
+}
+
+/// Models and powers have no tick, but need readings all the same.
+fn few_intervals(seen: &Seen<'_>, window: Window) -> Option<Warning> {
+    let interval = f64::from(seen.record.plan.sampling_interval_ms) * 1e-3;
+    if window.seconds() >= FEWEST_INTERVALS * interval {
+        return None;
+    }
+    let message = format!(
+        "the window of {:.3} s is shorter than {FEWEST_INTERVALS} sampling intervals of {interval} s: its energy rests \
+         on very few readings",
+        window.seconds()
+    );
+    let needed = TICKS_FOR_ONE_PERCENT * interval;
+    Some(warning("window_short", message, &format!("run more requests, for {needed:.0} s or longer")))
+}
+
+/// The total, or every domain that is known where there is no total, is no larger than its error.
+fn lost_in_error(seen: &Seen<'_>, window: Window) -> Option<Warning> {
+    let lost = |figure: &Figure| figure.value.zip(figure.ci95).is_some_and(|(value, ci95)| ci95 >= value);
+    let mut known = seen.domains.iter().filter(|entry| entry.energy.value.is_some()).peekable();
+    known.peek()?;
+    let every = known.all(|entry| lost(&entry.energy));
+    if !(lost(seen.total) || every) {
+        return None;
+    }
+    let message = format!(
+        "the energy over the window of {:.3} s is no larger than its own 95 % interval",
+        window.seconds()
+    );
+    Some(warning("window_short", message, "run more requests, so that the window is longer"))
+}
+
+/// The slowest instrument's ticks are too coarse for the window.
+fn few_ticks(seen: &Seen<'_>, window: Window) -> Option<Warning> {
     let ticks = seen.results.iter().filter(|result| result.channel.counts).filter_map(|result| {
         (result.channel.provenance == Provenance::Measured)
             .then(|| Some((result.channel, result.curve.as_ref()?.tick_seconds()?)))
             .flatten()
     });
-    let Some((channel, tick)) = ticks.max_by(|a, b| a.1.total_cmp(&b.1)) else {
-        return Vec::new();
-    };
+    let (channel, tick) = ticks.max_by(|a, b| a.1.total_cmp(&b.1))?;
     let needed = TICKS_FOR_ONE_PERCENT * tick;
     if window.seconds() >= needed {
-        return Vec::new();
+        return None;
     }
     let message = format!(
         "the window of {:.2} s holds {:.0} ticks of {} ({:.1} ms each): its energy is coarse",
@@ -162,7 +204,7 @@ fn window_short(seen: &Seen<'_>) -> Vec<Warning> {
         channel.name,
         tick * 1e3
     );
-    vec![warning("window_short", message, &format!("run more requests, for {needed:.0} s or longer"))]
+    Some(warning("window_short", message, &format!("run more requests, for {needed:.0} s or longer")))
 }
 
 /// `sampling_gap`: the sampler did not get to read for a while.

@@ -317,3 +317,18 @@ fn peak_power_is_not_a_tick_more_or_less_in_a_reading() {
     assert!((watts - 200.0).abs() < 20.0, "neighbouring readings would give up to 280 W: {peak:?}");
     assert!((watts - 200.0).abs() <= ci95, "{peak:?}");
 }
+
+#[test]
+fn one_cause_that_takes_every_domain_is_said_once_in_the_total() {
+    let mut record = record();
+    record.unavailable_sources = [Domain::Gpu, Domain::Cpu, Domain::Ram]
+        .map(|domain| UnavailableSource {
+            source: "any".to_owned(),
+            domain,
+            reason: "switched off".to_owned(),
+            remedy: String::new(),
+        })
+        .to_vec();
+    let total = summary(&record).energy.total;
+    assert_eq!(total.reason.as_deref(), Some("no domain is known: any: switched off"));
+}

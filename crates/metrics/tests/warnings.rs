@@ -8,7 +8,7 @@ use ai_energy_core::energy::{Domain, UnavailableSource};
 use ai_energy_core::figure::Provenance;
 use ai_energy_core::record::{Ending, ErrorClass, SamplerFault, ServerCounters};
 use ai_energy_metrics::{SummaryOptions, summarize};
-use common::{add, constant, counter, failed, ids, measured, moments, power, record, summary};
+use common::{add, at, constant, counter, failed, ids, measured, moments, power, record, summary};
 
 #[test]
 fn counter_and_power_that_disagree_are_a_warning() {
@@ -73,6 +73,48 @@ fn a_window_long_enough_for_its_ticks_is_not_short() {
     let steady = constant(50.0).map(|(when, value)| (when, value - 20_000_000));
     add(&mut record, counter("rapl:package-0", Domain::Cpu), burst.chain(steady));
     assert!(!ids(&summary(&record)).contains(&"window_short"), "10 s hold 5000 ticks of 2 ms");
+}
+
+#[test]
+fn a_window_of_few_readings_is_short_for_models_too() {
+    let model = |end: f64| {
+        let mut record = record();
+        record.phases[0].end = at(end);
+        let mut ram = power("ram_model:modules", Domain::Ram);
+        (ram.provenance, ram.gain_ci95) = (Provenance::Estimated, Some(0.0));
+        add(&mut record, ram, moments().map(|when| (when, 10_000_000)));
+        summary(&record)
+    };
+    let short = model(1.001);
+    assert!(short.energy.total.value.is_some(), "{:?}", short.energy.total);
+    let warning = short.warnings.iter().find(|warning| warning.id == "window_short").unwrap();
+    assert!(warning.message.contains("10 sampling intervals of 0.1 s"), "{warning:?}");
+    assert!(warning.remedy.contains("10 s or longer"), "{warning:?}");
+    assert!(ids(&model(1.9)).contains(&"window_short"));
+    assert!(!ids(&model(2.1)).contains(&"window_short"));
+}
+
+#[test]
+fn energy_that_is_lost_in_its_error_is_said_and_each_window_is_short_once() {
+    let build = |gain: f64| {
+        let mut record = record();
+        let mut model = power("ram_model:modules", Domain::Ram);
+        (model.provenance, model.gain_ci95) = (Provenance::Estimated, Some(gain));
+        add(&mut record, model, moments().map(|when| (when, 10_000_000)));
+        summary(&record)
+    };
+    let lost = build(1.0);
+    let said: Vec<_> = lost.warnings.iter().filter(|warning| warning.id == "window_short").collect();
+    assert_eq!(said.len(), 1);
+    assert!(said[0].message.contains("no larger than its own 95 % interval"), "{said:?}");
+    assert!(!ids(&build(0.5)).contains(&"window_short"));
+}
+
+#[test]
+fn nothing_measured_is_no_short_window() {
+    let mut record = record();
+    record.phases[0].end = at(1.001);
+    assert!(!ids(&summary(&record)).contains(&"window_short"), "there is no energy to be coarse");
 }
 
 #[test]
