@@ -87,7 +87,8 @@ pub struct Latency {
     /// Between consecutive chunks with tokens, all requests together. Where the server counts a chunk's tokens, the
     /// time before it is split equally among them.
     pub inter_token: Option<Distribution>,
-    /// (end of last token − first token) ÷ (completion tokens − 1), one value a request.
+    /// (last chunk − first token) ÷ tokens after the first chunk, one value a request. Those are N − n of N tokens where
+    /// the first chunk's n are counted, else N − N/k in k chunks: N − 1 for one token a chunk. None for a single chunk.
     pub time_per_output_token: Option<Distribution>,
     /// From sending to the end.
     pub end_to_end: Option<Distribution>,

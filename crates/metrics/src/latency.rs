@@ -15,7 +15,9 @@ use crate::stats::{distribution, weighted_distribution};
 /// - inter-token: the time between consecutive chunks. A chunk of n tokens gives n equal parts, so that a server
 ///   which sends several tokens at a time is not seen as slower per token; chunks that were read at once are 0 apart.
 ///   A chunk never has more tokens than the server counts for its whole request;
-/// - time per output token: (last chunk − first token) ÷ (completion tokens − 1);
+/// - time per output token: (last chunk − first token) ÷ tokens after the first chunk, since those of the first were
+///   made before the clock began. Of N tokens in k chunks these are N − n where the first chunk's n are counted; else
+///   N − N/k, as if chunks were equal, which is N − 1 for one token a chunk. A request of one chunk has none;
 /// - end to end: end − sent; schedule lag: sent − scheduled.
 pub fn latency(requests: &[RequestRecord]) -> Latency {
     let done: Vec<&RequestRecord> = requests.iter().filter(|request| request.succeeded()).collect();
@@ -48,10 +50,22 @@ fn gaps(request: &RequestRecord) -> impl Iterator<Item = (f64, u64)> {
 }
 
 fn time_per_output_token(request: &RequestRecord) -> Option<f64> {
-    let generation = &request.generation;
-    let following = generation.completion_tokens?.tokens.checked_sub(1).filter(|count| *count > 0)?;
-    let last = generation.chunks.last()?.at;
-    Some(last.seconds_since(generation.first_token?).0 / f64::from(following))
+    let following = tokens_after_first_chunk(request)?;
+    let last = request.generation.chunks.last()?.at;
+    Some(last.seconds_since(request.generation.first_token?).0 / following)
+}
+
+/// The tokens that came between the first chunk and the last; `None` where there are none.
+fn tokens_after_first_chunk(request: &RequestRecord) -> Option<f64> {
+    let chunks = &request.generation.chunks;
+    let all = f64::from(request.generation.completion_tokens?.tokens);
+    let first = match chunks.first()?.tokens {
+        Some(counted) => f64::from(counted.max(1)),
+        // A chunk without a count may hold a piece of a token, though the first one is never less than one token.
+        None => (all / chunks.len() as f64).max(1.0),
+    };
+    let following = all - first;
+    (chunks.len() > 1 && following > 0.0).then_some(following)
 }
 
 #[cfg(test)]
@@ -123,6 +137,51 @@ mod tests {
         let found = latency(&[whole]);
         assert!(found.time_to_first_token.is_none() && found.inter_token.is_none());
         assert!(found.time_per_output_token.is_none() && found.end_to_end.is_some());
+    }
+
+    /// `tokens` tokens in chunks of `size`, one chunk each 40 ms; their times per token are 40 ms ÷ `size`.
+    fn even(tokens: u32, size: u32, counted: bool) -> RequestRecord {
+        let mut even = request();
+        let chunk = |number: u32| Chunk {
+            tokens: counted.then_some(size),
+            ..chunk(150 + u64::from(number) * 40, size)
+        };
+        even.generation.chunks = (0..tokens / size).map(chunk).collect();
+        even.generation.completion_tokens = Some(TokenCount { tokens, source: TokenCountSource::Server });
+        even
+    }
+
+    #[test]
+    fn the_time_per_output_token_does_not_depend_on_how_many_come_in_a_chunk() {
+        let mean = |request| latency(&[request]).time_per_output_token.map(|found| found.mean);
+        for (size, counted) in [(1, true), (1, false), (4, true), (4, false), (8, true), (8, false)] {
+            let expected = 0.040 / f64::from(size);
+            for tokens in [16, 64, 400] {
+                let found = mean(even(tokens, size, counted)).unwrap();
+                assert!((found - expected).abs() < 1e-12, "{tokens} by {size}, {counted}: {found}");
+            }
+        }
+        assert_eq!(mean(even(8, 8, true)), None, "one chunk tells no time between tokens");
+        assert_eq!(mean(even(8, 8, false)), None, "and is not 0 s a token");
+    }
+
+    #[test]
+    fn an_uneven_first_chunk_is_taken_by_its_own_count() {
+        let mut uneven = request();
+        uneven.generation.chunks = vec![chunk(150, 5), chunk(180, 3)];
+        let found = latency(&[uneven.clone()]).time_per_output_token.unwrap();
+        assert!((found.mean - 0.010).abs() < 1e-12, "30 ms over the 3 that followed: {}", found.mean);
+        uneven.generation.chunks[0].tokens = Some(u32::MAX);
+        assert!(latency(&[uneven]).time_per_output_token.is_none(), "more than the request has");
+    }
+
+    #[test]
+    fn chunks_of_less_than_a_token_count_the_first_as_one() {
+        let mut pieces = even(16, 1, false);
+        pieces.generation.completion_tokens =
+            Some(TokenCount { tokens: 8, source: TokenCountSource::Server });
+        let found = latency(&[pieces]).time_per_output_token.unwrap();
+        assert!((found.mean - 0.600 / 7.0).abs() < 1e-12, "{}", found.mean);
     }
 
     #[test]
