@@ -20,7 +20,11 @@ pub fn run(root: &Path, extra: &[String]) -> Result<()> {
     let extra: Vec<&str> = extra.iter().map(String::as_str).collect();
     if succeeds("cargo", &["nextest", "--version"]) {
         // A filter that matches tests of one crate only must not fail in the others.
-        shell(root, "cargo", &[&["nextest", "run", "--workspace", "--no-tests=pass"], &extra[..]].concat())?;
+        shell(
+            root,
+            "cargo",
+            &[&["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"], &extra[..]].concat(),
+        )?;
         if extra.is_empty() {
             // nextest runs no documentation examples.
             shell(root, "cargo", &["test", "--workspace", "--doc", "--quiet"])?;

@@ -17,7 +17,8 @@ pub struct Options {
     /// Where to compute: `cuda`, `cuda:1`, `cpu`, `mps`, or `auto` for the best there is. Default: `cuda`.
     #[schemars(regex(pattern = r"^(cuda(:\d+)?|cpu|mps|auto)$"))]
     pub device: String,
-    /// GPUs to use: a list, one integer, or a string like `0, 1, 2`. Default: `[0]`.
+    /// GPUs to use, and to measure unless `metrics.gpu_ids` says: a list, one integer, or a string like `0, 1, 2`.
+    /// Default: `[0]`; with a server, that default says nothing and all GPUs are measured.
     pub device_ids: DeviceIds,
     /// What the model is for. Default: `text-generation`, the only task so far.
     pub task: String,

@@ -95,7 +95,7 @@ fn only_the_standard_column_name_falls_back_to_conversations() {
     assert_eq!(want("txet").pick_column(&["messages", "text"]), None);
     let fault = want("txet").no_column(&["messages", "text"]);
     assert_eq!(fault.cause, "has no column `txet`; it has `messages`, `text`");
-    assert_eq!(fault.remedy, "did you mean `text`? set text_column_name");
+    assert_eq!(fault.remedy, "did you mean `text`? set scenario.text_column_name");
 }
 
 proptest! {

@@ -39,7 +39,7 @@ async fn parquet_as_pyarrow_writes_it() {
         assert_eq!((texts[0].as_str(), texts[299].as_str(), texts.len()), (first, last, 300), "{name}");
     }
     let missing = load(&column(&parquet(), "mesages"), 1).await.unwrap_err();
-    assert_eq!(missing.remedy, "did you mean `messages`? set text_column_name");
+    assert_eq!(missing.remedy, "did you mean `messages`? set scenario.text_column_name");
 }
 
 #[tokio::test]

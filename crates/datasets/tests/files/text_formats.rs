@@ -26,7 +26,7 @@ async fn csv_faults_name_the_line() {
     assert_eq!(fault_of("a.csv", b"\xff\xfet\0e\0").await.cause, "is in UTF-16");
     let column = fault_of("a.csv", "id,txt\n1,a\n").await;
     assert_eq!(column.cause, "has no column `text`; it has `id`, `txt`");
-    assert_eq!(column.remedy, "did you mean `txt`? set text_column_name");
+    assert_eq!(column.remedy, "did you mean `txt`? set scenario.text_column_name");
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn json_lines_of_texts_and_of_conversations() {
         assert_eq!(said, [("system", "S"), ("user", "U")]);
     }
     let wrong = load(&column(&path, "message"), 1).await.unwrap_err();
-    assert_eq!(wrong.remedy, "did you mean `messages`? set text_column_name");
+    assert_eq!(wrong.remedy, "did you mean `messages`? set scenario.text_column_name");
 }
 
 #[tokio::test]
