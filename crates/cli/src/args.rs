@@ -133,16 +133,16 @@ pub struct ConfigSource {
     /// Where --config-name and groups are looked for
     #[arg(long, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
-    /// Server address, for example http://127.0.0.1:8000/v1 [backend.endpoint]
+    /// Server address, for example http://127.0.0.1:8000/v1 [key: backend.endpoint]
     #[arg(long, value_name = "URL", help_heading = "Shortcuts for config keys")]
     pub endpoint: Option<String>,
-    /// Model name; without one, a server that serves one model is asked for it [backend.model]
+    /// Model name; without one, a server that serves one model is asked for it [key: backend.model]
     #[arg(long, value_name = "NAME", help_heading = "Shortcuts for config keys")]
     pub model: Option<String>,
-    /// Backend [backend.type]
+    /// Backend [key: backend.type]
     #[arg(long, value_name = "NAME", help_heading = "Shortcuts for config keys")]
     pub backend: Option<String>,
-    /// API that requests use: chat or completions [backend.server.api]
+    /// API that requests use: chat or completions [key: backend.server.api]
     #[arg(
         long,
         visible_alias = "endpoint-type",
@@ -150,22 +150,22 @@ pub struct ConfigSource {
         help_heading = "Shortcuts for config keys"
     )]
     pub api: Option<String>,
-    /// Dataset: builtin, synthetic, a file, or a hub id [scenario.dataset_name]
+    /// Dataset: builtin, synthetic, a file, or a hub id [key: scenario.dataset_name]
     #[arg(long, value_name = "NAME", help_heading = "Shortcuts for config keys")]
     pub dataset: Option<String>,
-    /// Prompts to run [scenario.num_samples]
+    /// Prompts to run [key: scenario.num_samples]
     #[arg(short = 'n', long, value_name = "N", help_heading = "Shortcuts for config keys")]
     pub num_samples: Option<u64>,
-    /// Requests in flight at a time [load.concurrency]
+    /// Requests in flight at a time [key: load.concurrency]
     #[arg(short, long, value_name = "N", help_heading = "Shortcuts for config keys")]
     pub concurrency: Option<u64>,
-    /// Most tokens to generate a request [scenario.generate_kwargs.max_new_tokens]
+    /// Most tokens to generate a request [key: scenario.generate_kwargs.max_new_tokens]
     #[arg(long, value_name = "N", help_heading = "Shortcuts for config keys")]
     pub max_tokens: Option<u64>,
-    /// Seed of sampling at the server [scenario.generate_kwargs.seed]
+    /// Seed of sampling at the server [key: scenario.generate_kwargs.seed]
     #[arg(long, value_name = "N", help_heading = "Shortcuts for config keys")]
     pub seed: Option<i64>,
-    /// Where run folders are made [output_dir]
+    /// Where run folders are made [key: output_dir]
     #[arg(short, long, value_name = "DIR", help_heading = "Shortcuts for config keys")]
     pub output_dir: Option<String>,
 }

@@ -154,9 +154,9 @@ pub fn sources(settings: &Settings, roots: &Roots) -> SourceDiscovery {
     }
     let unavailable = [Domain::Gpu, Domain::Cpu, Domain::Ram]
         .map(|domain| ai_energy_core::energy::UnavailableSource {
-            source: "none".to_owned(),
+            source: "metrics.enabled".to_owned(),
             domain,
-            reason: "measuring is switched off (metrics.enabled: false)".to_owned(),
+            reason: "is false, so nothing is measured".to_owned(),
             remedy: "set metrics.enabled: true".to_owned(),
         })
         .to_vec();
