@@ -138,7 +138,7 @@ impl Client {
             match watch.guard(link.send(request.clone())).await? {
                 Ok(response) => return Ok(Exchange { link, response }),
                 Err(cause) if reused && !cause.is_parse() && was_dead(&stamps) => {
-                    tracing::warn!(%cause, "a kept connection was dead; sending once more on a fresh one");
+                    tracing::info!(%cause, "a kept connection was dead; sending once more on a fresh one");
                 }
                 Err(cause) => return Err(Failure::before_head(&cause, stamps.first_byte().is_some())),
             }
