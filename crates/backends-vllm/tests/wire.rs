@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 use support::{
-    FINISH, Next, STREAM_HEAD, Server, Warnings, answer, chunk, generate, keeping_text, request, stream_of,
+    FINISH, Next, Remarks, STREAM_HEAD, Server, answer, chunk, generate, keeping_text, request, stream_of,
     token, transcript,
 };
 
@@ -120,14 +120,14 @@ async fn a_kept_connection_that_dies_on_use_is_replaced_once() {
             stream.write_all(stream_of(&["a"]).as_bytes()).unwrap();
             Next::KeepAlive
         });
-        let (warnings, _listening) = Warnings::listen();
+        let (remarks, _listening) = Remarks::listen();
         let backend = server.backend(keeping_text());
         generate(&backend).await;
         let generation = backend.generate(&request("second"), &Clock::start(), &Tally::default()).await;
         if generation.error.is_none() {
             let connections: Vec<usize> = server.seen().iter().map(|seen| seen.connection).collect();
             assert_eq!((generation.text.as_deref(), connections), (Some("a"), vec![0, 0, 1]));
-            assert_eq!(warnings.load(Ordering::SeqCst), 1, "sending once more is said");
+            assert_eq!(remarks.load(Ordering::SeqCst), 1, "sending once more is said");
             return;
         }
     }

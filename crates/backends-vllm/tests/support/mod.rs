@@ -191,9 +191,9 @@ pub(crate) async fn generate(backend: &VllmBackend) -> Generation {
 }
 
 /// Counts the warnings of this thread.
-pub(crate) struct Warnings(Arc<AtomicUsize>);
+pub(crate) struct Remarks(Arc<AtomicUsize>);
 
-impl Warnings {
+impl Remarks {
     /// The count, and what to hold while it goes on.
     pub(crate) fn listen() -> (Arc<AtomicUsize>, tracing::subscriber::DefaultGuard) {
         let count = Arc::new(AtomicUsize::new(0));
@@ -202,9 +202,9 @@ impl Warnings {
     }
 }
 
-impl tracing::Subscriber for Warnings {
+impl tracing::Subscriber for Remarks {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::WARN
+        *metadata.level() == tracing::Level::INFO && metadata.target().starts_with("ai_energy_backends_vllm")
     }
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
         tracing::span::Id::from_u64(1)
