@@ -125,13 +125,13 @@ fn a_stop_while_the_dataset_is_read_ends_the_program() {
     let bench = Bench::new();
     assert!(std::process::Command::new("mkfifo").arg(bench.path("p.csv")).status().unwrap().success());
     let address = endpoint(&server);
-    // Nobody writes into the pipe, so reading it never ends.
     let child = bench
         .command(&["run", "--endpoint", &address, "--dataset", "p.csv"])
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(600));
+    // Opening for writing waits for the reader. Nothing is written, so reading never ends.
+    let _pipe = std::fs::OpenOptions::new().write(true).open(bench.path("p.csv")).unwrap();
     assert!(
         std::process::Command::new("kill")
             .args(["-INT", &child.id().to_string()])

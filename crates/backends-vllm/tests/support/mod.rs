@@ -190,7 +190,7 @@ pub(crate) async fn generate(backend: &VllmBackend) -> Generation {
     backend.generate(&request("r-1"), &Clock::start(), &Tally::default()).await
 }
 
-/// Counts the warnings of this thread.
+/// Counts the remarks that the backend makes on this thread.
 pub(crate) struct Remarks(Arc<AtomicUsize>);
 
 impl Remarks {
