@@ -202,6 +202,27 @@ fn a_full_disk_for_the_collected_file_loses_no_other_report() {
     assert_eq!(bench.report()["summary"]["successful_prompts"], 2, "what was measured is kept");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_standard_output_that_is_full_hides_no_other_fault() {
+    let server = serve(quick());
+    let bench = Bench::new();
+    let address = endpoint(&server);
+    let mut command = bench.command(&[
+        "run",
+        "--endpoint",
+        &address,
+        "-n",
+        "2",
+        "--max-tokens",
+        "3",
+        "reporter.output_file=/dev/full",
+    ]);
+    command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    support::done(command.output().unwrap()).expect(1).says(&["/dev/full", "standard output"]);
+    assert_eq!(bench.report()["summary"]["successful_prompts"], 2);
+}
+
 #[test]
 fn a_server_that_dies_half_way() {
     let mut options = quick();

@@ -157,13 +157,7 @@ impl Backend for PytorchBackend {
             min_new_tokens: Some(1),
             ..GenerationParams::default()
         };
-        let prompt = FormattedPrompt {
-            index: 0,
-            content: PromptContent::Text("Hello".to_owned()),
-            params: Map::new(),
-            chat_template_kwargs: Map::new(),
-            target_output_tokens: None,
-        };
+        let prompt = FormattedPrompt::plain(PromptContent::Text("Hello".to_owned()));
         let request = Request {
             id: "validate".to_owned(),
             prompt: Arc::new(prompt),

@@ -9,7 +9,6 @@ use ai_energy_core::backend::{Backend, Check, CheckOutcome, Request, Tally};
 use ai_energy_core::record::{ErrorClass, RequestError};
 use ai_energy_core::{Clock, Fault, FaultKind, FormattedPrompt, GenerationParams, PromptContent};
 use serde::Deserialize;
-use serde_json::Map;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -172,13 +171,7 @@ fn model_check(backend: &VllmBackend, models: &[Model]) -> Result<Check, Fault> 
 
 /// Generates one token as the run will: same route, same streaming.
 async fn one_token(backend: &VllmBackend) -> Result<Check, Fault> {
-    let prompt = FormattedPrompt {
-        index: 0,
-        content: PromptContent::Text("Hello".to_owned()),
-        params: Map::new(),
-        chat_template_kwargs: Map::new(),
-        target_output_tokens: None,
-    };
+    let prompt = FormattedPrompt::plain(PromptContent::Text("Hello".to_owned()));
     let params = GenerationParams {
         max_new_tokens: Some(1),
         min_new_tokens: None,

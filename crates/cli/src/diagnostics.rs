@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use ai_energy_core::{Fault, FaultKind};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Globals, LogFormat, When};
@@ -106,15 +107,13 @@ fn to_stderr(line: &str) {
 ///
 /// # Errors
 /// Standard output cannot be written, for example because the disk that it goes to is full.
-pub fn print_out(text: &str) -> Result<(), CliError> {
+pub fn print_out(text: &str) -> Result<(), Fault> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(ai_energy_core::Fault::new(
-            ai_energy_core::FaultKind::Output,
-            "standard output",
-            format!("cannot be written: {error}"),
-        )
-        .into()),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Fault::new(FaultKind::Output, "standard output", format!("cannot be written: {error}"))
+                .remedy("send it to a terminal, a pipe or a file on a disk with space"))
+        }
         _ => Ok(()),
     }
 }

@@ -41,16 +41,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// Checks options, loads the dataset, opens and validates the backend, formats the prompts: cheapest first.
+    /// Loads the dataset, opens and validates the backend, formats the prompts: cheapest first. The settings have been
+    /// checked, and `generation` is what [`resolve::check`] made of them.
     ///
     /// # Errors
-    /// The first thing that would make a run fail; what is wrong in the config is reported together.
+    /// The first thing that would make a run fail.
     pub async fn prepare(
         loaded: Loaded<Settings>,
+        generation: GenerationParams,
         globals: &Globals,
         format: OutputFormat,
     ) -> Result<Self, CliError> {
-        let generation = resolve::check(&loaded)?;
         let mut warnings = loaded.notes.clone();
         warnings.extend(advice::on_config(&loaded));
         let config = match redact::tree(&loaded.tree) {

@@ -86,6 +86,19 @@ pub struct FormattedPrompt {
     pub target_output_tokens: Option<u32>,
 }
 
+impl FormattedPrompt {
+    /// A prompt that carries nothing but its content, for example a probe.
+    pub fn plain(content: PromptContent) -> Self {
+        Self {
+            index: 0,
+            content,
+            params: Map::new(),
+            chat_template_kwargs: Map::new(),
+            target_output_tokens: None,
+        }
+    }
+}
+
 /// What is asked of each generation. `None` means that nothing is sent and the backend's own default holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -268,7 +268,7 @@ pub struct SamplerStats {
     pub cpu_seconds: Option<f64>,
     /// Longest time between two rounds within the load phase, s.
     pub longest_gap_seconds: f64,
-    /// Faults by channel name: first message and count.
+    /// Failed readings, one entry a source.
     pub faults: Vec<SamplerFault>,
 }
 
@@ -277,7 +277,7 @@ pub struct SamplerStats {
 pub struct SamplerFault {
     /// Name of the source's first channel.
     pub channel: String,
-    /// The first message.
+    /// The first message, or the one that ended the source.
     pub message: String,
     /// How many readings failed.
     pub count: u64,

@@ -251,7 +251,7 @@ async fn a_source_that_dies_is_told_and_others_are_read_on() {
     assert!(record.readings.iter().filter(|reading| reading.channel == 0).count() > 3);
     let fault = &record.sampler.faults[0];
     assert_eq!((fault.channel.as_str(), fault.count, fault.gone), ("fake:cpu", 2, true));
-    assert_eq!(fault.message, "busy");
+    assert_eq!(fault.message, "lost", "what ended the source, not what disturbed it before");
 }
 
 #[tokio::test]

@@ -21,13 +21,13 @@ use crate::{resolve, signals};
 /// What made the run impossible. A run that went wrong half-way is no error here: it is reported, and the exit code says.
 pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
     let loaded = resolve::resolve(&arguments.source)?;
-    resolve::check(&loaded)?;
+    let generation = resolve::check(&loaded)?;
     block_on(async {
         let stop = Stop::new();
         let received = signals::listen(stop.clone());
         let target = crate::place::prepare(&loaded.value, &|name| std::env::var(name).ok())?;
         let session = tokio::select! {
-            session = Session::prepare(loaded, globals, arguments.format) => session?,
+            session = Session::prepare(loaded, generation, globals, arguments.format) => session?,
             () = stop.cancelled() => return Err(CliError::Stopped(received.exit().unwrap_or(Exit::Interrupted))),
         };
         let (place, moved) = target.open()?;
@@ -38,9 +38,10 @@ pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
         let record = session.measure(target.run_id.clone(), stop, Arc::clone(&journal), globals).await;
         let summary = ai_energy_metrics::summarize(&record, &location);
         let report = Report { record: &record, summary: &summary, config: &config };
-        let (written, faults) = write_reports(report, &place, journal, &kind);
+        let (written, mut faults) = write_reports(report, &place, journal, &kind);
         let written = [moved, written].concat();
-        print_report(report, &written, arguments.format, globals)?;
+        // A terminal that cannot be written to hides no other fault.
+        faults.extend(print_report(report, &written, arguments.format, globals).err());
         if !faults.is_empty() {
             return Err(CliError::Faults(faults));
         }
@@ -106,7 +107,7 @@ fn print_report(
     written: &[Written],
     format: OutputFormat,
     globals: &Globals,
-) -> Result<(), CliError> {
+) -> Result<(), Fault> {
     use std::io::IsTerminal;
     if format == OutputFormat::Json {
         return print_out(&format!("{:#}\n", ai_energy_reporters::json::report_value(report)));

@@ -3,6 +3,7 @@
 //! Sources live on this thread alone. Refuses to integrate and to judge: it keeps raw readings and counts faults.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -29,6 +30,8 @@ const STATES_KEPT: usize = 4;
 pub struct Sampler {
     stop: Sender<Load>,
     thread: JoinHandle<Sampled>,
+    /// What is read, kept here too: a thread that dies takes its own list along.
+    channels: Vec<Channel>,
 }
 
 /// When the load began and ended.
@@ -80,6 +83,7 @@ impl Sampler {
         let (stop, stopped) = channel();
         let (ready, first_round) = tokio::sync::oneshot::channel();
         let interval = Duration::from_millis(u64::from(interval_ms.max(1)));
+        let channels = sources.iter().flat_map(|source| source.channels().to_vec()).collect();
         let thread = std::thread::spawn(move || {
             let mut sampling = Loop::new(sources, clock, observers);
             sampling.round(None);
@@ -90,7 +94,7 @@ impl Sampler {
         });
         // An error means that the thread died; `finish` reports that.
         let _ = first_round.await;
-        Self { stop, thread }
+        Self { stop, thread, channels }
     }
 
     /// Takes a last round of readings after the load and returns everything; gaps are judged within `start..end`.
@@ -107,7 +111,7 @@ impl Sampler {
             }
             _ => {
                 tracing::error!("the sampling thread died: no energy was measured");
-                Sampled::default()
+                unread(self.channels)
             }
         }
     }
@@ -226,12 +230,15 @@ impl Slot {
             return;
         }
         let first_channel = self.first_channel;
-        let result = self.source.read(&mut |position, value| {
+        let mut take = |position, value| {
             let channel = u16::try_from(first_channel + position).unwrap_or(u16::MAX);
             readings.push(EnergyReading { channel, at: clock.now(), value });
-        });
-        if let Err(fault) = result {
-            self.note(fault);
+        };
+        // A source that panics is not read again, so nobody sees what it left half done; the others are read on.
+        match catch_unwind(AssertUnwindSafe(|| self.source.read(&mut take))) {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => self.note(fault),
+            Err(_) => self.note(ReadFault::Gone("the source panicked".to_owned())),
         }
     }
 
@@ -255,8 +262,23 @@ impl Slot {
             gone: false,
         });
         entry.count += 1;
-        entry.gone |= gone;
+        // What ended a source says more than what merely disturbed it before.
+        if gone && !entry.gone {
+            (entry.gone, entry.message) = (true, fault.to_string());
+        }
     }
+}
+
+/// What is left of a thread that died: every channel, none of it read, and why.
+fn unread(channels: Vec<Channel>) -> Sampled {
+    let fault = |channel: &Channel| SamplerFault {
+        channel: channel.name.clone(),
+        message: "the sampling thread died".to_owned(),
+        count: 1,
+        gone: true,
+    };
+    let stats = SamplerStats { faults: channels.iter().map(fault).collect(), ..SamplerStats::default() };
+    Sampled { channels, stats, ..Sampled::default() }
 }
 
 /// Sorts the readings by time and returns the longest time between two of them that touches `start..end`.
@@ -275,119 +297,4 @@ fn thread_cpu_seconds() -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::energy::Domain;
-    use crate::fakes::FakeSource;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    /// No round comes between the first and the last one.
-    const NEVER_MS: u32 = 3_600_000;
-
-    /// A source whose readings number `faulty` fail, and whose GPU is as busy as `busy` says when it is asked.
-    #[derive(Clone)]
-    struct Scripted {
-        channels: Vec<Channel>,
-        faulty: std::ops::Range<usize>,
-        gone: bool,
-        reads: Arc<AtomicUsize>,
-        looks: Arc<AtomicUsize>,
-        busy: Arc<AtomicUsize>,
-    }
-
-    impl Scripted {
-        fn new(faulty: std::ops::Range<usize>) -> Self {
-            let channels = FakeSource::new(Domain::Gpu, 1.0).channels().to_vec();
-            let (reads, looks, busy) = Default::default();
-            Self { channels, faulty, gone: false, reads, looks, busy }
-        }
-
-        fn reads(&self) -> usize {
-            self.reads.load(Ordering::SeqCst)
-        }
-    }
-
-    impl EnergySource for Scripted {
-        fn channels(&self) -> &[Channel] {
-            &self.channels
-        }
-
-        fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
-            let number = self.reads.fetch_add(1, Ordering::SeqCst);
-            match (self.faulty.contains(&number), self.gone) {
-                (true, true) => Err(ReadFault::Gone("lost".to_owned())),
-                (true, false) => Err(ReadFault::Transient("busy".to_owned())),
-                _ => {
-                    out(0, 7);
-                    Ok(())
-                }
-            }
-        }
-
-        fn gpu_states(&mut self) -> Vec<GpuState> {
-            let busy = self.busy.load(Ordering::SeqCst) as f64;
-            self.looks.fetch_add(1, Ordering::SeqCst);
-            vec![GpuState { utilization_percent: Some(busy), ..GpuState::default() }]
-        }
-    }
-
-    async fn start(sources: &[&Scripted], clock: Clock, interval_ms: u32) -> Sampler {
-        let sources = sources.iter().map(|source| Box::new((*source).clone()) as Box<dyn EnergySource>);
-        Sampler::start(sources.collect(), clock, interval_ms, Arc::new([])).await
-    }
-
-    #[tokio::test]
-    async fn a_fault_in_the_very_last_round_does_not_lose_the_source() {
-        let clock = Clock::start();
-        let (steady, faulty) = (Scripted::new(0..0), Scripted::new(1..4));
-        let sampler = start(&[&steady, &faulty], clock, NEVER_MS).await;
-        let end = clock.now();
-        let sampled = sampler.finish(Stamp(0), end).await;
-        let last =
-            |channel: u16| sampled.readings.iter().rfind(|reading| reading.channel == channel).unwrap().at;
-        assert!(last(0) >= end && last(1) >= end, "both span the load");
-        assert_eq!((steady.reads(), faulty.reads()), (2, 5), "only the source that failed is read again");
-        assert_eq!((sampled.stats.faults[0].count, sampled.stats.faults[0].gone), (3, false));
-        assert_eq!(sampled.stats.rounds, 5);
-    }
-
-    #[tokio::test]
-    async fn a_source_that_stays_faulty_or_is_gone_does_not_hold_up_the_end() {
-        let clock = Clock::start();
-        let faulty = Scripted::new(1..usize::MAX);
-        let gone = Scripted { gone: true, ..Scripted::new(1..usize::MAX) };
-        let sampler = start(&[&faulty, &gone], clock, NEVER_MS).await;
-        let sampled = sampler.finish(Stamp(0), clock.now()).await;
-        assert_eq!(faulty.reads(), 2 + LAST_ROUND_REPEATS as usize);
-        assert_eq!((gone.reads(), sampled.readings.len()), (2, 2));
-    }
-
-    #[tokio::test]
-    async fn gpus_are_shown_as_they_were_under_load() {
-        let clock = Clock::start();
-        let gpu = Scripted::new(0..0);
-        gpu.busy.store(97, Ordering::SeqCst);
-        let sampler = start(&[&gpu], clock, 1).await;
-        while gpu.looks.load(Ordering::SeqCst) == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let end = clock.now();
-        gpu.busy.store(0, Ordering::SeqCst);
-        let sampled = sampler.finish(Stamp(0), end).await;
-        assert_eq!(sampled.gpu_states[0].utilization_percent, Some(97.0));
-    }
-
-    #[tokio::test]
-    async fn gpus_that_were_not_seen_under_load_are_looked_at_after_it() {
-        let clock = Clock::start();
-        let gpu = Scripted::new(0..0);
-        gpu.busy.store(97, Ordering::SeqCst);
-        let sampler = start(&[&gpu], clock, 1).await;
-        while gpu.looks.load(Ordering::SeqCst) == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        gpu.busy.store(3, Ordering::SeqCst);
-        let sampled = sampler.finish(clock.now(), clock.now()).await;
-        assert_eq!(sampled.gpu_states[0].utilization_percent, Some(3.0), "not what was before the load");
-    }
-}
+mod tests;
