@@ -177,6 +177,10 @@ fn what_was_not_measured_is_null_everywhere_and_never_zero() {
         assert!(report["energy"].as_object().unwrap().contains_key(key), "{key} stays");
         assert!(report["energy"][key].is_null(), "{key}: {}", report["energy"][key]);
     }
+    assert!(
+        report["sampler"]["longest_gap_seconds"].is_null(),
+        "nothing was read, so there is no gap between readings"
+    );
     assert!(done.out.contains("metrics.enabled"), "the summary says why:\n{}", done.out);
     assert_eq!(std::fs::read_to_string(bench.run_folder().join("GPU_ENERGY_WH.txt")).unwrap().trim(), "nan");
 }

@@ -266,8 +266,8 @@ pub struct SamplerStats {
     pub rounds: u64,
     /// CPU time of the sampling thread, s; `None` where the system does not tell.
     pub cpu_seconds: Option<f64>,
-    /// Longest time between two rounds within the load phase, s.
-    pub longest_gap_seconds: f64,
+    /// Longest time between two readings within the load phase, s; `None` where there were no two.
+    pub longest_gap_seconds: Option<f64>,
     /// Failed readings, one entry a source.
     pub faults: Vec<SamplerFault>,
 }

@@ -210,7 +210,9 @@ fn few_ticks(seen: &Seen<'_>, window: Window) -> Option<Warning> {
 /// `sampling_gap`: the sampler did not get to read for a while.
 fn sampling_gap(seen: &Seen<'_>) -> Vec<Warning> {
     let interval = f64::from(seen.record.plan.sampling_interval_ms) * 1e-3;
-    let gap = seen.record.sampler.longest_gap_seconds;
+    let Some(gap) = seen.record.sampler.longest_gap_seconds else {
+        return Vec::new();
+    };
     let powers = seen
         .results
         .iter()

@@ -33,7 +33,7 @@ fn warnings_say_what_holds_and_nothing_else() {
     let mut noisy = measured();
     noisy.synthetic = true;
     noisy.ending = Ending::Interrupted;
-    noisy.sampler.longest_gap_seconds = 3.0;
+    noisy.sampler.longest_gap_seconds = Some(3.0);
     noisy.requests[0].generation.cached_prompt_tokens = Some(8);
     let found = summarize(&noisy, &SummaryOptions::default());
     for id in ["synthetic", "ended_early", "sampling_gap", "prompt_cache", "location_default"] {

@@ -217,7 +217,7 @@ impl Loop {
         let stats = SamplerStats {
             rounds: self.rounds,
             cpu_seconds: thread_cpu_seconds(),
-            longest_gap_seconds: 0.0,
+            longest_gap_seconds: None,
             faults,
         };
         Sampled { channels: self.channels, readings: self.readings, gpu_states, stats }
@@ -281,14 +281,15 @@ fn unread(channels: Vec<Channel>) -> Sampled {
     Sampled { channels, stats, ..Sampled::default() }
 }
 
-/// Sorts the readings by time and returns the longest time between two of them that touches `start..end`.
-fn longest_gap(readings: &mut [EnergyReading], start: Stamp, end: Stamp) -> f64 {
+/// Sorts the readings by time and returns the longest time between two of them that touches `start..end`;
+/// `None` where no two do.
+fn longest_gap(readings: &mut [EnergyReading], start: Stamp, end: Stamp) -> Option<f64> {
     readings.sort_by_key(|reading| reading.at);
     readings
         .windows(2)
         .filter(|pair| pair[1].at >= start && pair[0].at <= end)
         .map(|pair| pair[1].at.seconds_since(pair[0].at).0)
-        .fold(0.0, f64::max)
+        .reduce(f64::max)
 }
 
 fn thread_cpu_seconds() -> Option<f64> {

@@ -141,7 +141,7 @@ fn record() -> RunRecord {
         sampler: SamplerStats {
             rounds: 740,
             cpu_seconds: Some(0.31),
-            longest_gap_seconds: 0.11,
+            longest_gap_seconds: Some(0.11),
             faults: Vec::new(),
         },
         ending: Ending::Complete,
