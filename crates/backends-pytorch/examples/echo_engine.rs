@@ -51,12 +51,18 @@ fn say(message: &FromEngine) {
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
 
+fn complain(id: Option<String>, kind: EngineErrorKind, message: String) {
+    say(&FromEngine::Error { id, kind, object: String::new(), message, remedy: String::new() });
+}
+
 impl Echo {
     /// `false` where that was the end.
     fn hear(&mut self, message: ToEngine) -> bool {
         match message {
             ToEngine::Clock { seq } => say(&FromEngine::Clock { seq, t_ns: self.now() }),
-            ToEngine::Load { model, options, batch_size } => self.load(model, &options.device, batch_size),
+            ToEngine::Load { model, options, batch_size, .. } => {
+                self.load(model, &options.device, batch_size)
+            }
             ToEngine::Generate(generate) if generate.id == "validate" => self.answer(&generate),
             ToEngine::Generate(generate) => self.generate(*generate),
             ToEngine::Cancel { .. } => self.cancelled += 1,
@@ -81,7 +87,7 @@ impl Echo {
     fn load(&mut self, model: String, device: &str, batch_size: u32) {
         if model == "missing" {
             let message = "there is no folder `missing`".to_owned();
-            return say(&FromEngine::Error { id: None, kind: EngineErrorKind::Model, message });
+            return complain(None, EngineErrorKind::Model, message);
         }
         self.model = model;
         if self.model == "blocked" {
@@ -102,7 +108,7 @@ impl Echo {
             "stall" => self.token(&generate.id, 1, "one "),
             "refuse" => {
                 let message = "the prompt is too long".to_owned();
-                say(&FromEngine::Error { id: Some(generate.id), kind: EngineErrorKind::BadRequest, message });
+                complain(Some(generate.id), EngineErrorKind::BadRequest, message);
             }
             "garbage" => {
                 self.token(&generate.id, 1, "one ");
@@ -155,6 +161,7 @@ impl Echo {
             prompt_tokens: 2,
             completion_tokens,
             finish_reason: "length".to_owned(),
+            truncated_prompt_tokens: 0,
         });
     }
 }

@@ -83,7 +83,7 @@ impl PytorchBackend {
             return Ok(Arc::clone(ready));
         }
         let places = self.places.clone().unwrap_or_else(Places::of_this_process);
-        let program = locate(self.options.engine.program.as_deref(), &places)?;
+        let program = locate(self.options.engine_options.program.as_deref(), &places)?;
         let started = Arc::new(self.start(&program).await?);
         *ready = Some(Arc::clone(&started));
         Ok(started)
@@ -95,10 +95,10 @@ impl PytorchBackend {
             Fault::new(FaultKind::Backend, object.clone(), trouble.message())
                 .remedy(format!("see that it is {ENGINE_PROGRAM} of this release, or use backend.type: vllm"))
         };
-        let wait = Duration::from_secs_f64(self.options.engine.start_timeout_seconds);
+        let wait = Duration::from_secs_f64(self.options.engine_options.start_timeout_seconds);
         let engine = Engine::start(program, wait).await.map_err(broken)?;
         let clock = engine.read_clock().await.map_err(broken)?;
-        let wait = Duration::from_secs_f64(self.options.engine.load_timeout_seconds);
+        let wait = Duration::from_secs_f64(self.options.engine_options.load_timeout_seconds);
         let loading = Instant::now();
         let loaded = engine.load(&self.model, &self.options, wait).await;
         let loaded = loaded.map_err(|trouble| self.cannot_load(&trouble))?;
@@ -122,17 +122,21 @@ impl PytorchBackend {
     }
 
     fn cannot_load(&self, trouble: &Trouble) -> Fault {
-        let remedy = match trouble {
-            Trouble::Said(EngineErrorKind::OutOfMemory, _) => {
+        let said = if let Trouble::Said(complaint) = trouble { Some(complaint) } else { None };
+        let remedy = match (trouble, said.map(|complaint| (complaint.kind, complaint.remedy.as_str()))) {
+            (_, Some((_, remedy))) if !remedy.is_empty() => remedy,
+            (_, Some((EngineErrorKind::OutOfMemory, _))) => {
                 "use a smaller model, fewer bits, or more devices"
             }
-            Trouble::Said(EngineErrorKind::Model, _) => {
-                "see that backend.model is a hub id or a local folder"
-            }
-            Trouble::Silent(_) => "raise backend.engine.load_timeout_seconds",
+            (_, Some((EngineErrorKind::Model, _))) => "see that backend.model is a hub id or a local folder",
+            (Trouble::Silent(_), _) => "raise backend.engine_options.load_timeout_seconds",
             _ => "see what the engine says; its whole log shows with -vv",
         };
-        Fault::new(FaultKind::Backend, format!("model {}", self.model), trouble.message()).remedy(remedy)
+        let object = match said.map(|complaint| complaint.object.as_str()) {
+            Some(object) if !object.is_empty() => format!("model {}: {object}", self.model),
+            _ => format!("model {}", self.model),
+        };
+        Fault::new(FaultKind::Backend, object, trouble.message()).remedy(remedy)
     }
 
     fn known(&self) -> MutexGuard<'_, BackendInfo> {
@@ -140,7 +144,7 @@ impl PytorchBackend {
     }
 
     fn silence(&self) -> Duration {
-        Duration::from_secs_f64(self.options.engine.silence_timeout_seconds)
+        Duration::from_secs_f64(self.options.engine_options.silence_timeout_seconds)
     }
 }
 
@@ -198,7 +202,7 @@ impl Backend for PytorchBackend {
         let Some(ready) = self.ready.lock().await.take() else {
             return;
         };
-        let wait = Duration::from_secs_f64(self.options.engine.close_timeout_seconds);
+        let wait = Duration::from_secs_f64(self.options.engine_options.close_timeout_seconds);
         match ready.engine.stats(wait).await {
             Ok(figures) => self.known().details.extend(figures),
             Err(trouble) => tracing::debug!("no statistics from the engine: {}", trouble.message()),
@@ -307,7 +311,7 @@ fn on_the_wire(request: &Request) -> Generate {
 fn class_of(trouble: &Trouble) -> ErrorClass {
     match trouble {
         Trouble::Dead(death) => death.class,
-        Trouble::Said(EngineErrorKind::BadRequest, _) => ErrorClass::BadRequest,
+        Trouble::Said(complaint) if complaint.kind == EngineErrorKind::BadRequest => ErrorClass::BadRequest,
         Trouble::Unexpected(_) => ErrorClass::Protocol,
         Trouble::Silent(_) | Trouble::Said(..) => ErrorClass::Engine,
     }

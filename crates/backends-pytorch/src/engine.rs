@@ -25,6 +25,17 @@ const CLOCK_EXCHANGES: u32 = 16;
 /// How long an engine may take for an answer that needs no work.
 const QUICK_ANSWER: Duration = Duration::from_secs(10);
 
+/// What an engine says went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(crate) kind: EngineErrorKind,
+    /// What it is about; may be empty.
+    pub(crate) object: String,
+    pub(crate) message: String,
+    /// May be empty.
+    pub(crate) remedy: String,
+}
+
 /// Why the engine did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -33,7 +44,7 @@ pub(crate) enum Trouble {
     /// No answer in this time.
     Silent(Duration),
     /// It said so itself.
-    Said(EngineErrorKind, String),
+    Said(Complaint),
     /// It answered something else.
     Unexpected(String),
 }
@@ -44,7 +55,7 @@ impl Trouble {
         match self {
             Trouble::Dead(death) => death.message.clone(),
             Trouble::Silent(time) => format!("the engine gave no answer within {} s", time.as_secs_f64()),
-            Trouble::Said(_, message) => message.clone(),
+            Trouble::Said(complaint) => complaint.message.clone(),
             Trouble::Unexpected(said) => format!("the engine gave an answer to another question: {said}"),
         }
     }
@@ -151,6 +162,7 @@ impl Engine {
             model: model.to_owned(),
             options: Box::new(options.clone()),
             batch_size: options.batch_size,
+            truncation: options.truncation,
         };
         match self.ask(&message, wait).await?.message {
             FromEngine::Loaded { device, dtype, details } => Ok(Loaded { device, dtype, details }),
@@ -226,19 +238,31 @@ impl Engine {
         control: &mut mpsc::UnboundedReceiver<Heard>,
         wait: Duration,
     ) -> Result<Heard, Trouble> {
-        match timeout(wait, control.recv()).await {
-            Err(_) => Err(Trouble::Silent(wait)),
-            Ok(None) => Err(self.end().await),
-            Ok(Some(Heard { message: FromEngine::Error { kind, message, .. }, .. })) => {
-                Err(Trouble::Said(kind, message))
-            }
-            Ok(Some(heard)) => Ok(heard),
+        // The wait begins anew with every sign of progress: loading may take hours, silence may not.
+        loop {
+            return match timeout(wait, control.recv()).await {
+                Err(_) => Err(Trouble::Silent(wait)),
+                Ok(None) => Err(self.end().await),
+                Ok(Some(Heard {
+                    message: FromEngine::Error { kind, object, message, remedy, .. }, ..
+                })) => Err(Trouble::Said(Complaint { kind, object, message, remedy })),
+                Ok(Some(Heard { message: FromEngine::Progress { stage, done, total, unit }, .. })) => {
+                    tracing::debug!(stage, done, total, unit, "engine");
+                    continue;
+                }
+                Ok(Some(heard)) => Ok(heard),
+            };
         }
     }
 
     fn send(&self, message: &ToEngine) -> Result<oneshot::Receiver<Instant>, Trouble> {
         let line = to_line(message).map_err(|error| {
-            Trouble::Said(EngineErrorKind::BadRequest, format!("the request cannot be written: {error}"))
+            Trouble::Said(Complaint {
+                kind: EngineErrorKind::BadRequest,
+                object: String::new(),
+                message: format!("the request cannot be written: {error}"),
+                remedy: String::new(),
+            })
         })?;
         let (sent, heard) = oneshot::channel();
         // Where the writer is gone, `heard` says so.

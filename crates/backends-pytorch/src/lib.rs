@@ -18,4 +18,4 @@ pub use backend::PytorchBackend;
 pub use device_ids::DeviceIds;
 pub use locate::{ENGINE_ENV, ENGINE_PROGRAM, Places, locate};
 pub use mapping::ClockMap;
-pub use options::{DeviceMap, EngineOptions, Options, TorchDtype};
+pub use options::{DeviceMap, EngineChoice, EngineOptions, Options, TorchDtype};

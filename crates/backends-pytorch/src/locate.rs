@@ -46,7 +46,7 @@ impl Places {
 /// A program that was named is not there or cannot be run, or none was named and none is found.
 pub fn locate(configured: Option<&Path>, places: &Places) -> Result<PathBuf, Fault> {
     let named = configured
-        .map(|path| ("backend.engine.program", path))
+        .map(|path| ("backend.engine_options.program", path))
         .or_else(|| places.named.as_deref().map(|path| (ENGINE_ENV, path)));
     if let Some((by, path)) = named {
         // What was named is meant: falling back on another program would measure something else.

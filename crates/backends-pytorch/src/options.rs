@@ -43,24 +43,49 @@ pub struct Options {
     pub gpu_memory_utilization: Option<f64>,
     /// Random weights of the model's shape instead of the real ones. Default: false.
     pub no_weights: Option<bool>,
-    /// The engine's program and how long to wait for it.
-    pub engine: EngineOptions,
+    /// Which engine computes: `native`, `transformers`, or `auto` for the native one where it knows the model and
+    /// transformers where it does not. Default: `auto`.
+    pub engine: EngineChoice,
+    /// The engine's program, its threads, and how long to wait for it.
+    pub engine_options: EngineOptions,
     /// Requests that the engine may compute at once; no key of its own, since the
     /// scenario has one (`input_shapes.batch_size`). Default: 1.
     #[serde(skip)]
     pub batch_size: u32,
+    /// Cut a prompt that does not fit the model's context instead of refusing it; no key of its own, since the
+    /// scenario has one (`scenario.truncation`). Default: true.
+    #[serde(skip)]
+    pub truncation: bool,
 }
 
-/// The engine's program and how long to wait for it.
+/// Which engine computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// The native engine where it knows the model's architecture, else transformers.
+    #[default]
+    Auto,
+    /// Our own engine on libtorch.
+    Native,
+    /// Hugging Face transformers in the user's Python.
+    Transformers,
+}
+
+/// The engine's program, its threads, and how long to wait for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineOptions {
     /// The engine's program. Default: `AI_ENERGY_TORCH`, else `ai-energy-torch` beside this program or on the `PATH`.
     pub program: Option<PathBuf>,
+    /// The Python that has transformers. Default: `AI_ENERGY_PYTHON`, else the active environment's, else `python3`.
+    pub python: Option<PathBuf>,
+    /// Threads that compute on the CPU, at least 1. Default: one a physical core that this process may use.
+    #[schemars(range(min = 1))]
+    pub threads: Option<u32>,
     /// Seconds to wait for the program to say hello. Default: 60.
     #[schemars(range(min = 0.0))]
     pub start_timeout_seconds: f64,
-    /// Seconds to wait for the model to be loaded. Default: 3600.
+    /// Seconds without a sign of progress after which loading has failed. Default: 3600.
     #[schemars(range(min = 0.0))]
     pub load_timeout_seconds: f64,
     /// Seconds without a token after which a generation has failed. Default: 300.
@@ -118,8 +143,10 @@ impl Default for Options {
             pad_token_id: None,
             gpu_memory_utilization: None,
             no_weights: None,
-            engine: EngineOptions::default(),
+            engine: EngineChoice::default(),
+            engine_options: EngineOptions::default(),
             batch_size: 1,
+            truncation: true,
         }
     }
 }
@@ -128,6 +155,8 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             program: None,
+            python: None,
+            threads: None,
             start_timeout_seconds: 60.0,
             load_timeout_seconds: 3600.0,
             silence_timeout_seconds: 300.0,
@@ -168,12 +197,17 @@ impl Options {
             let cause = format!("{share} is no share of the memory");
             return wrong("gpu_memory_utilization", &cause, "use a number above 0 and at most 1");
         }
-        self.engine.check()
+        self.engine_options.check()
     }
 }
 
 impl EngineOptions {
     fn check(&self) -> Result<(), Fault> {
+        if self.threads == Some(0) {
+            let object = "backend.engine_options.threads";
+            return Err(Fault::new(FaultKind::Usage, object, "no threads compute nothing")
+                .remedy("use 1 or more, or leave it out"));
+        }
         for (key, seconds) in [
             ("start_timeout_seconds", self.start_timeout_seconds),
             ("load_timeout_seconds", self.load_timeout_seconds),
@@ -181,7 +215,7 @@ impl EngineOptions {
             ("close_timeout_seconds", self.close_timeout_seconds),
         ] {
             if seconds <= 0.0 || Duration::try_from_secs_f64(seconds).is_err() {
-                let object = format!("backend.engine.{key}");
+                let object = format!("backend.engine_options.{key}");
                 return Err(Fault::new(FaultKind::Usage, object, format!("{seconds} is no time to wait"))
                     .remedy("use a number of seconds above 0"));
             }
@@ -244,7 +278,10 @@ mod tests {
             (json!({"task": "image"}), "backend.task"),
             (json!({"load_in_8bit": true, "load_in_4bit": true}), "backend.load_in_4bit"),
             (json!({"gpu_memory_utilization": 1.5}), "backend.gpu_memory_utilization"),
-            (json!({"engine": {"silence_timeout_seconds": 0}}), "backend.engine.silence_timeout_seconds"),
+            (
+                json!({"engine_options": {"silence_timeout_seconds": 0}}),
+                "backend.engine_options.silence_timeout_seconds",
+            ),
         ] {
             let fault = options(value).unwrap().check().unwrap_err();
             assert_eq!(fault.object, key);

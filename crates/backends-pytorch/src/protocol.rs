@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use crate::options::Options;
 
 /// The protocol's version: an engine of another version is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What the host says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub enum ToEngine {
         options: Box<Options>,
         /// Requests that may be computed at once.
         batch_size: u32,
+        /// Cut a prompt that does not fit the model's context, from its start, instead of refusing it.
+        truncation: bool,
     },
     /// Generate. Answered by tokens and one [`FromEngine::Done`], or an error with this `id`.
     Generate(Box<Generate>),
@@ -117,6 +119,18 @@ pub enum FromEngine {
         /// The engine's clock, read between asking and answering, in nanoseconds.
         t_ns: u64,
     },
+    /// How far something long is, such as loading; any number of them before the answer.
+    Progress {
+        /// What is under way, for example `loading weights`.
+        stage: String,
+        /// How much of it is done.
+        done: u64,
+        /// How much there is; `None` where that is not known.
+        #[serde(default)]
+        total: Option<u64>,
+        /// What is counted, for example `bytes`.
+        unit: String,
+    },
     /// The model is ready.
     Loaded {
         /// What it computes on, for example `cuda:0` or `cpu`.
@@ -154,6 +168,9 @@ pub enum FromEngine {
         completion_tokens: u32,
         /// `stop` or `length`, or the engine's own word.
         finish_reason: String,
+        /// Tokens that were cut off the prompt's start so that it fits; not among `prompt_tokens`.
+        #[serde(default)]
+        truncated_prompt_tokens: u32,
     },
     /// The answer to [`ToEngine::Stats`].
     Stats {
@@ -169,8 +186,14 @@ pub enum FromEngine {
         id: Option<String>,
         /// What kind of error it is.
         kind: EngineErrorKind,
-        /// One readable line.
+        /// What it is about: a file, a tensor, an option, a device. Empty where the model as a whole is meant.
+        #[serde(default)]
+        object: String,
+        /// One readable line that says the cause.
         message: String,
+        /// What to do about it; empty where nothing is known.
+        #[serde(default)]
+        remedy: String,
     },
 }
 
@@ -180,6 +203,8 @@ pub enum FromEngine {
 pub enum EngineErrorKind {
     /// The model is not there or cannot be loaded.
     Model,
+    /// The model, or how it is to be loaded, is beyond this engine; another one may know it.
+    Unsupported,
     /// The request asks for what cannot be done, for example too long a prompt.
     BadRequest,
     /// There is not enough memory.
@@ -219,7 +244,8 @@ mod tests {
 
     #[test]
     fn the_lines_on_the_wire_are_what_the_protocol_says() {
-        let load = ToEngine::Load { model: "m".into(), options: Box::default(), batch_size: 2 };
+        let load =
+            ToEngine::Load { model: "m".into(), options: Box::default(), batch_size: 2, truncation: true };
         let wire: Value = serde_json::from_str(&to_line(&load).unwrap()).unwrap();
         assert_eq!((&wire["type"], &wire["batch_size"]), (&json!("load"), &json!(2)));
         assert_eq!(wire["options"]["device_ids"], json!([0]));

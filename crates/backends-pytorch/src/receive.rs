@@ -49,9 +49,10 @@ impl<'a> Receiving<'a> {
             FromEngine::Error { kind, message, .. } => {
                 let class = match kind {
                     EngineErrorKind::BadRequest => ErrorClass::BadRequest,
-                    EngineErrorKind::Model | EngineErrorKind::OutOfMemory | EngineErrorKind::Internal => {
-                        ErrorClass::Engine
-                    }
+                    EngineErrorKind::Model
+                    | EngineErrorKind::Unsupported
+                    | EngineErrorKind::OutOfMemory
+                    | EngineErrorKind::Internal => ErrorClass::Engine,
                 };
                 self.fail(class, message, heard.at)
             }
@@ -162,6 +163,7 @@ mod tests {
             prompt_tokens: 4,
             completion_tokens,
             finish_reason: "length".into(),
+            truncated_prompt_tokens: 0,
         }
     }
 

@@ -46,7 +46,7 @@ fn options(silence: f64) -> Options {
         close_timeout_seconds: 0.5,
         ..EngineOptions::default()
     };
-    Options { device: "cpu".to_owned(), engine, batch_size: 3, ..Options::default() }
+    Options { device: "cpu".to_owned(), engine_options: engine, batch_size: 3, ..Options::default() }
 }
 
 fn backend(model: &str) -> PytorchBackend {
@@ -300,7 +300,7 @@ async fn what_is_no_engine_or_an_engine_of_another_time_is_refused() {
         [(old.as_path(), "version 2"), (Path::new("/bin/true"), "ended by itself (exit status: 0)")]
     {
         let mut options = options(30.0);
-        options.engine.program = Some(program.to_owned());
+        options.engine_options.program = Some(program.to_owned());
         let fault = PytorchBackend::new("echo", options).unwrap().validate().await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Backend);
         assert!(
@@ -312,7 +312,7 @@ async fn what_is_no_engine_or_an_engine_of_another_time_is_refused() {
 
 #[tokio::test]
 async fn without_an_engine_validation_and_generation_say_so() {
-    let options = Options { engine: EngineOptions::default(), ..options(30.0) };
+    let options = Options { engine_options: EngineOptions::default(), ..options(30.0) };
     let backend = PytorchBackend::new("echo", options).unwrap().with_places(Places::default());
     let fault = backend.validate().await.unwrap_err();
     assert!(fault.cause.contains("not installed") && fault.remedy.contains("vllm"), "{fault}");
@@ -324,7 +324,7 @@ async fn without_an_engine_validation_and_generation_say_so() {
 fn a_backend_of_no_model_or_of_senseless_options_is_refused_before_anything_starts() {
     let refused = |model: &str, options: Options| PytorchBackend::new(model, options).err().unwrap().object;
     assert_eq!(refused(" ", options(1.0)), "backend.model");
-    assert_eq!(refused("m", options(0.0)), "backend.engine.silence_timeout_seconds");
+    assert_eq!(refused("m", options(0.0)), "backend.engine_options.silence_timeout_seconds");
     let schema = Value::from(schemars::schema_for!(Options));
     assert!(schema["properties"].get("batch_size").is_none(), "the scenario's batch size has a second key");
 }

@@ -69,6 +69,7 @@ impl OpenBackend for Engine {
     async fn open(&self, settings: &Settings) -> Result<Arc<dyn Backend>, Fault> {
         let options = pytorch::Options {
             batch_size: u32::try_from(settings.scenario.input_shapes.batch_size).unwrap_or(u32::MAX),
+            truncation: settings.scenario.truncation,
             ..settings.backend.pytorch.clone()
         };
         let backend = pytorch::PytorchBackend::new(&settings.backend.model, options)?;

@@ -1,0 +1,3 @@
+//! The engine's program: speaks the line protocol on its standard input and output.
+
+fn main() {}
