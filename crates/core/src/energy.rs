@@ -114,6 +114,38 @@ pub struct GpuState {
     pub temperature_c: Option<f64>,
     /// Power draw, W.
     pub power_draw_w: Option<f64>,
+    /// Share of time in which memory was read or written, percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_utilization_percent: Option<f64>,
+    /// Clock of the compute units, MHz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compute_clock_mhz: Option<u32>,
+    /// Clock of the memory, MHz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_clock_mhz: Option<u32>,
+    /// What holds the clocks down, in words such as `software_power_cap` or `idle`; empty where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle_reasons: Option<Vec<String>>,
+    /// The power that the device is held to, W.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_limit_w: Option<f64>,
+    /// Performance state: 0 is the fastest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub performance_state: Option<u32>,
+    /// Processes with work on the device, the measured server among them. A container sees only its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_ids: Option<Vec<u32>>,
+}
+
+/// [`GpuState`] with the moment it was seen.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GpuSample {
+    /// When it was seen.
+    #[serde(rename = "t_ns")]
+    pub at: Stamp,
+    /// What was seen.
+    #[serde(flatten)]
+    pub state: GpuState,
 }
 
 /// Something that can be read for energy or power. Lives on the sampler's thread alone.
@@ -134,7 +166,12 @@ pub trait EnergySource: Send {
         false
     }
 
-    /// The state of the GPUs behind this source; none for other sources. Called about once a second; the last state within the load is kept.
+    /// Calls into a driver so far, for the cost of measuring; `None` where nobody counts them.
+    fn calls(&self) -> Option<u64> {
+        None
+    }
+
+    /// The state of the GPUs behind this source; none for other sources. Called about once a second.
     fn gpu_states(&mut self) -> Vec<GpuState> {
         Vec::new()
     }

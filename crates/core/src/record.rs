@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::backend::{BackendInfo, Check};
 use crate::clock::Stamp;
 use crate::dataset::DatasetInfo;
-use crate::energy::{Channel, EnergyReading, GpuState, UnavailableSource};
+use crate::energy::{Channel, EnergyReading, GpuSample, GpuState, UnavailableSource};
 use crate::plan::Plan;
 
 /// Which stream of a generation a chunk belongs to.
@@ -270,6 +270,38 @@ pub struct SamplerStats {
     pub longest_gap_seconds: Option<f64>,
     /// Failed readings, one entry a source.
     pub faults: Vec<SamplerFault>,
+    /// What each source's readings cost.
+    #[serde(default)]
+    pub sources: Vec<SourceCost>,
+    /// Pauses in which the whole machine slept. The run's clock stands still in them.
+    #[serde(default)]
+    pub suspensions: Vec<Suspension>,
+}
+
+/// What reading one source cost over the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceCost {
+    /// Name of the source's first channel.
+    pub channel: String,
+    /// Rounds in which it was read.
+    pub reads: u64,
+    /// Time spent in its readings, waiting included, s.
+    pub seconds: f64,
+    /// Calls into its driver; `None` where nobody counts them.
+    pub calls: Option<u64>,
+}
+
+/// A pause in which the whole machine slept.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Suspension {
+    /// The last reading before it, on the run's clock.
+    #[serde(rename = "after_ns")]
+    pub after: Stamp,
+    /// The first reading since.
+    #[serde(rename = "before_ns")]
+    pub before: Stamp,
+    /// How long it slept, s.
+    pub seconds: f64,
 }
 
 /// Failed readings of one source.
@@ -322,6 +354,9 @@ pub struct RunRecord {
     pub unavailable_sources: Vec<UnavailableSource>,
     /// GPUs as they were last seen within the load.
     pub gpu_states: Vec<GpuState>,
+    /// GPUs as they were seen about once a second, by time.
+    #[serde(default)]
+    pub gpu_samples: Vec<GpuSample>,
     /// What sampling cost.
     pub sampler: SamplerStats,
     /// Why it ended.

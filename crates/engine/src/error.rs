@@ -48,6 +48,12 @@ impl EngineError {
 
     /// The line that tells the host; `id` names the generation, `None` the last thing asked.
     pub fn into_message(self, id: Option<String>) -> FromEngine {
-        FromEngine::Error { id, kind: self.kind, object: self.object, message: self.cause, remedy: self.remedy }
+        FromEngine::Error {
+            id,
+            kind: self.kind,
+            object: self.object,
+            message: self.cause,
+            remedy: self.remedy,
+        }
     }
 }

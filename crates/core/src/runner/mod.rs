@@ -109,6 +109,7 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
         readings: sampled.readings,
         unavailable_sources: unavailable,
         gpu_states: sampled.gpu_states,
+        gpu_samples: sampled.gpu_samples,
         sampler: sampled.stats,
         ending: outcome.ending,
         warnings,

@@ -2,17 +2,19 @@
 //!
 //! Sources live on this thread alone. Refuses to integrate and to judge: it keeps raw readings and counts faults.
 
-use std::collections::VecDeque;
+mod kept;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Stamp};
-use crate::energy::{Channel, EnergyReading, EnergySource, GpuState, ReadFault};
+use crate::energy::{Channel, EnergyReading, EnergySource, GpuSample, GpuState, ReadFault};
 use crate::observer::Observer;
 use crate::record::{SamplerFault, SamplerStats};
+use kept::{Kept, Rounds, SleepWatch, given_up};
 
 /// The last round is repeated this often at most for sources that failed in it.
 const LAST_ROUND_REPEATS: u32 = 5;
@@ -23,14 +25,19 @@ const REPEAT_PAUSE: Duration = Duration::from_millis(20);
 /// The states of GPUs are asked for this often at most: each look costs a few calls into the driver.
 const STATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Looks at the GPUs that are kept: those since the load's end are few, and one within the load is enough.
-const STATES_KEPT: usize = 4;
+/// A first round that takes longer hangs: the load does not wait for it.
+const FIRST_ROUND: Duration = Duration::from_secs(10);
+
+/// A last round that takes longer hangs: the run ends without it.
+const LAST_ROUND: Duration = Duration::from_secs(5);
 
 /// A running sampler.
 pub struct Sampler {
     stop: Sender<Load>,
-    thread: JoinHandle<Sampled>,
-    /// What is read, kept here too: a thread that dies takes its own list along.
+    /// Ends when the thread does, with its CPU time; an error means that it died.
+    done: oneshot::Receiver<Option<f64>>,
+    /// What was read so far, kept here too: a thread that hangs or dies takes nothing along.
+    kept: Arc<Kept>,
     channels: Vec<Channel>,
 }
 
@@ -50,6 +57,8 @@ pub struct Sampled {
     pub readings: Vec<EnergyReading>,
     /// GPUs as last seen within the load; after it, where the load was too short for a look.
     pub gpu_states: Vec<GpuState>,
+    /// GPUs as seen about once a second, by time.
+    pub gpu_samples: Vec<GpuSample>,
     /// What it cost.
     pub stats: SamplerStats,
 }
@@ -58,7 +67,9 @@ pub struct Sampled {
 struct Slot {
     source: Box<dyn EnergySource>,
     first_channel: usize,
-    fault: Option<SamplerFault>,
+    gone: bool,
+    /// When each channel was last read.
+    last: Vec<Option<Stamp>>,
 }
 
 struct Loop {
@@ -66,14 +77,15 @@ struct Loop {
     channels: Vec<Channel>,
     clock: Clock,
     observers: Arc<[Arc<dyn Observer>]>,
-    readings: Vec<EnergyReading>,
-    rounds: u64,
-    states: VecDeque<(Stamp, Vec<GpuState>)>,
+    kept: Arc<Kept>,
+    /// The readings of the round that is going on; one buffer for all rounds.
+    round: Vec<EnergyReading>,
+    sleep: SleepWatch,
 }
 
 impl Sampler {
     /// Starts sampling and returns once the first round of readings is done, so that a load that begins now has
-    /// readings at or before its begin.
+    /// readings at or before its begin. A first round that hangs is not waited for.
     pub async fn start(
         sources: Vec<Box<dyn EnergySource>>,
         clock: Clock,
@@ -81,66 +93,112 @@ impl Sampler {
         observers: Arc<[Arc<dyn Observer>]>,
     ) -> Self {
         let (stop, stopped) = channel();
-        let (ready, first_round) = tokio::sync::oneshot::channel();
+        let (ready, first_round) = oneshot::channel();
+        let (end, done) = oneshot::channel();
         let interval = Duration::from_millis(u64::from(interval_ms.max(1)));
-        let channels = sources.iter().flat_map(|source| source.channels().to_vec()).collect();
-        let thread = std::thread::spawn(move || {
-            let mut sampling = Loop::new(sources, clock, observers);
+        let channels: Vec<Channel> = sources.iter().flat_map(|source| source.channels().to_vec()).collect();
+        let name = |source: &Box<dyn EnergySource>| source.channels().first().map(|first| first.name.clone());
+        let names: Vec<String> = sources.iter().map(|source| name(source).unwrap_or_default()).collect();
+        let kept = Arc::new(Kept::new(&names));
+        let theirs = Arc::clone(&kept);
+        // Never joined: a thread that hangs in a driver would hold up whoever joins it.
+        std::thread::spawn(move || {
+            let mut sampling = Loop::new(sources, clock, observers, theirs);
             sampling.round(None);
             // The receiver is gone only where the run was dropped; then nobody waits.
             let _ = ready.send(());
-            let load = sampling.run(interval, &stopped);
-            sampling.into_sampled(load)
+            sampling.run(interval, &stopped);
+            let _ = end.send(thread_cpu_seconds());
         });
-        // An error means that the thread died; `finish` reports that.
-        let _ = first_round.await;
-        Self { stop, thread, channels }
+        // An error means that the thread died or hangs; `finish` reports that.
+        let _ = tokio::time::timeout(FIRST_ROUND, first_round).await;
+        Self { stop, done, kept, channels }
     }
 
     /// Takes a last round of readings after the load and returns everything; gaps are judged within `start..end`.
     /// A source without a reading at or after `end` is read again a few times: its energy over the whole load rests
-    /// on that one reading.
+    /// on that one reading. A thread that does not answer within a few seconds is left to itself, and what it read
+    /// until then is returned.
     pub async fn finish(self, start: Stamp, end: Stamp) -> Sampled {
-        // An error means that the thread died before; `join` tells.
-        let _ = self.stop.send(Load { start, end });
-        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
-        match joined {
-            Ok(Ok(mut sampled)) => {
-                sampled.stats.longest_gap_seconds = longest_gap(&mut sampled.readings, start, end);
-                sampled
+        let load = Load { start, end };
+        // An error means that the thread died before; `done` tells.
+        let _ = self.stop.send(load);
+        let ended = tokio::time::timeout(LAST_ROUND, self.done).await;
+        let mut rounds = self.kept.with(std::mem::take);
+        let cpu_seconds = match ended {
+            Ok(Ok(cpu_seconds)) => cpu_seconds,
+            Ok(Err(_)) => {
+                tracing::error!("the sampling thread died: no energy was measured from then on");
+                died(&mut rounds);
+                None
             }
-            _ => {
-                tracing::error!("the sampling thread died: no energy was measured");
-                unread(self.channels)
+            Err(_) => {
+                tracing::error!("a sensor's driver does not answer: sampling was given up");
+                given_up(&mut rounds, &self.channels, self.kept.stuck(), LAST_ROUND);
+                None
             }
-        }
+        };
+        sampled(self.channels, rounds, load, cpu_seconds)
+    }
+}
+
+/// Puts together what a run keeps.
+fn sampled(channels: Vec<Channel>, mut rounds: Rounds, load: Load, cpu_seconds: Option<f64>) -> Sampled {
+    let gpu_states = rounds.states_of(Some(load));
+    let stats = SamplerStats {
+        rounds: rounds.count,
+        cpu_seconds,
+        longest_gap_seconds: longest_gap(&mut rounds.readings, load.start, load.end),
+        faults: rounds.faults.into_iter().flatten().collect(),
+        sources: rounds.costs,
+        suspensions: rounds.suspensions,
+    };
+    Sampled { channels, readings: rounds.readings, gpu_states, gpu_samples: rounds.gpu_samples, stats }
+}
+
+/// Notes with every source that its thread died.
+fn died(rounds: &mut Rounds) {
+    for (fault, cost) in rounds.faults.iter_mut().zip(&rounds.costs) {
+        let count = fault.as_ref().map_or(0, |fault| fault.count) + 1;
+        let message = "the sampling thread died".to_owned();
+        *fault = Some(SamplerFault { channel: cost.channel.clone(), message, count, gone: true });
     }
 }
 
 impl Loop {
-    fn new(sources: Vec<Box<dyn EnergySource>>, clock: Clock, observers: Arc<[Arc<dyn Observer>]>) -> Self {
+    fn new(
+        sources: Vec<Box<dyn EnergySource>>,
+        clock: Clock,
+        observers: Arc<[Arc<dyn Observer>]>,
+        kept: Arc<Kept>,
+    ) -> Self {
         let mut channels = Vec::new();
         let mut slots = Vec::new();
         for source in sources {
             let first_channel = channels.len();
             channels.extend_from_slice(source.channels());
-            slots.push(Slot { source, first_channel, fault: None });
+            let last = vec![None; channels.len() - first_channel];
+            slots.push(Slot { source, first_channel, gone: false, last });
         }
-        Self { slots, channels, clock, observers, readings: Vec::new(), rounds: 0, states: VecDeque::new() }
+        Self { slots, channels, clock, observers, kept, round: Vec::new(), sleep: SleepWatch::default() }
     }
 
-    /// Reads at a steady pace until the load is over; `None` where the run was dropped and nobody waits.
-    fn run(&mut self, interval: Duration, stopped: &Receiver<Load>) -> Option<Load> {
+    /// Reads at a steady pace until the load is over or the run was dropped and nobody waits.
+    fn run(&mut self, interval: Duration, stopped: &Receiver<Load>) {
         let mut next = Instant::now() + interval;
         let mut next_states = Instant::now();
         loop {
             let wait = next.saturating_duration_since(Instant::now());
             match stopped.recv_timeout(wait) {
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Disconnected) => return,
                 Ok(load) => {
                     self.last_round(load.end);
-                    return Some(load);
+                    // A load shorter than a round was not seen: then the GPUs as they are now, idle as they may be.
+                    if self.kept.with(|rounds| rounds.states_of(Some(load)).is_empty()) {
+                        self.look_at_gpus();
+                    }
+                    return;
                 }
             }
             self.round(None);
@@ -157,7 +215,7 @@ impl Loop {
     fn last_round(&mut self, end: Stamp) {
         self.round(None);
         for _ in 0..LAST_ROUND_REPEATS {
-            if !self.slots.iter().any(|slot| slot.lacks_reading_at(end, &self.readings)) {
+            if !self.slots.iter().any(|slot| slot.lacks_reading_at(end)) {
                 return;
             }
             std::thread::sleep(REPEAT_PAUSE);
@@ -167,118 +225,70 @@ impl Loop {
 
     /// Reads every source, or only those that have no reading at or after `lacking`.
     fn round(&mut self, lacking: Option<Stamp>) {
-        let from = self.readings.len();
-        self.rounds += 1;
-        for slot in &mut self.slots {
-            if lacking.is_none_or(|end| slot.lacks_reading_at(end, &self.readings)) {
-                slot.read(self.clock, &mut self.readings);
+        self.round.clear();
+        for (number, slot) in self.slots.iter_mut().enumerate() {
+            if !slot.gone && lacking.is_none_or(|end| slot.lacks_reading_at(end)) {
+                slot.read(number, self.clock, &mut self.round, &self.kept);
             }
         }
+        let slept = self.sleep.look(self.clock);
+        self.kept.with(|rounds| {
+            rounds.count += 1;
+            rounds.suspensions.extend(slept);
+        });
         for observer in self.observers.iter() {
-            observer.readings(&self.channels, &self.readings[from..]);
+            observer.readings(&self.channels, &self.round);
         }
-    }
-
-    fn gpu_states(&mut self) -> Vec<GpuState> {
-        self.slots.iter_mut().flat_map(|slot| slot.source.gpu_states()).collect()
     }
 
     fn look_at_gpus(&mut self) {
         let at = self.clock.now();
-        let states = self.gpu_states();
-        if self.states.len() == STATES_KEPT {
-            self.states.pop_front();
+        for (number, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| !slot.gone) {
+            self.kept.begin_source(number);
+            let states = catch_unwind(AssertUnwindSafe(|| slot.source.gpu_states()));
+            self.kept.end_source();
+            self.kept.add_states(at, states.unwrap_or_default());
         }
-        self.states.push_back((at, states));
-    }
-
-    /// The states last seen within the load. A load shorter than a round saw none: then those of now, idle as they may
-    /// be.
-    fn states_of(&mut self, load: Option<Load>) -> Vec<GpuState> {
-        let within = |at: Stamp| load.is_some_and(|load| at >= load.start && at <= load.end);
-        match self.states.iter().rposition(|(at, _)| within(*at)) {
-            Some(position) => {
-                self.states.swap_remove_back(position).map(|(_, states)| states).unwrap_or_default()
-            }
-            None => self.gpu_states(),
-        }
-    }
-
-    fn into_sampled(mut self, load: Option<Load>) -> Sampled {
-        let gpu_states = self.states_of(load);
-        let faults = self
-            .slots
-            .iter_mut()
-            .filter_map(|slot| {
-                let name = self.channels.get(slot.first_channel).map(|channel| channel.name.clone());
-                slot.fault.take().map(|fault| SamplerFault { channel: name.unwrap_or_default(), ..fault })
-            })
-            .collect();
-        let stats = SamplerStats {
-            rounds: self.rounds,
-            cpu_seconds: thread_cpu_seconds(),
-            longest_gap_seconds: None,
-            faults,
-        };
-        Sampled { channels: self.channels, readings: self.readings, gpu_states, stats }
     }
 }
 
 impl Slot {
-    fn read(&mut self, clock: Clock, readings: &mut Vec<EnergyReading>) {
-        if self.fault.as_ref().is_some_and(|fault| fault.gone) {
-            return;
-        }
-        let first_channel = self.first_channel;
-        let mut take = |position, value| {
+    fn read(&mut self, number: usize, clock: Clock, readings: &mut Vec<EnergyReading>, kept: &Kept) {
+        let (first_channel, last) = (self.first_channel, &mut self.last);
+        let (begin, from) = (clock.now(), readings.len());
+        let mut take = |position: usize, value| {
             let channel = u16::try_from(first_channel + position).unwrap_or(u16::MAX);
-            readings.push(EnergyReading { channel, at: clock.now(), value });
+            let at = clock.now();
+            readings.push(EnergyReading { channel, at, value });
+            if let Some(last) = last.get_mut(position) {
+                *last = Some(at);
+            }
         };
+        kept.begin_source(number);
         // A source that panics is not read again, so nobody sees what it left half done; the others are read on.
-        match catch_unwind(AssertUnwindSafe(|| self.source.read(&mut take))) {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => self.note(fault),
-            Err(_) => self.note(ReadFault::Gone("the source panicked".to_owned())),
-        }
+        let read = catch_unwind(AssertUnwindSafe(|| self.source.read(&mut take)));
+        kept.end_source();
+        let (spent, calls) = (clock.now().seconds_since(begin).0, self.source.calls());
+        // At once, not at the round's end: the next source may hang.
+        kept.with(|rounds| {
+            rounds.readings.extend_from_slice(&readings[from..]);
+            if let Some(cost) = rounds.costs.get_mut(number) {
+                (cost.reads, cost.seconds, cost.calls) = (cost.reads + 1, cost.seconds + spent, calls);
+            }
+        });
+        let fault = match read {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => fault,
+            Err(_) => ReadFault::Gone("the source panicked".to_owned()),
+        };
+        self.gone = matches!(fault, ReadFault::Gone(_));
+        kept.note(number, &fault);
     }
 
     /// `true` where a channel of a source that still lives was not read at or after `at`.
-    fn lacks_reading_at(&self, at: Stamp, readings: &[EnergyReading]) -> bool {
-        let gone = self.fault.as_ref().is_some_and(|fault| fault.gone);
-        let channels = self.first_channel..self.first_channel + self.source.channels().len();
-        let since = || readings.iter().rev().take_while(|reading| reading.at >= at);
-        !gone
-            && channels
-                .into_iter()
-                .any(|channel| !since().any(|reading| usize::from(reading.channel) == channel))
+    fn lacks_reading_at(&self, at: Stamp) -> bool {
+        !self.gone && self.last.iter().any(|last| last.is_none_or(|last| last < at))
     }
-
-    fn note(&mut self, fault: ReadFault) {
-        let gone = matches!(fault, ReadFault::Gone(_));
-        let entry = self.fault.get_or_insert_with(|| SamplerFault {
-            channel: String::new(),
-            message: fault.to_string(),
-            count: 0,
-            gone: false,
-        });
-        entry.count += 1;
-        // What ended a source says more than what merely disturbed it before.
-        if gone && !entry.gone {
-            (entry.gone, entry.message) = (true, fault.to_string());
-        }
-    }
-}
-
-/// What is left of a thread that died: every channel, none of it read, and why.
-fn unread(channels: Vec<Channel>) -> Sampled {
-    let fault = |channel: &Channel| SamplerFault {
-        channel: channel.name.clone(),
-        message: "the sampling thread died".to_owned(),
-        count: 1,
-        gone: true,
-    };
-    let stats = SamplerStats { faults: channels.iter().map(fault).collect(), ..SamplerStats::default() };
-    Sampled { channels, stats, ..Sampled::default() }
 }
 
 /// Sorts the readings by time and returns the longest time between two of them that touches `start..end`;

@@ -87,6 +87,7 @@ pub(crate) fn record() -> RunRecord {
         unavailable_sources: Vec::new(),
         server_counters: None,
         gpu_states: Vec::new(),
+        gpu_samples: Vec::new(),
         sampler: SamplerStats::default(),
         ending: Ending::Complete,
         synthetic: false,

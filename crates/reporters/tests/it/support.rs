@@ -137,12 +137,15 @@ fn record() -> RunRecord {
             memory_total_mib: Some(140_000.0),
             temperature_c: Some(54.0),
             power_draw_w: None,
+            ..GpuState::default()
         }],
+        gpu_samples: Vec::new(),
         sampler: SamplerStats {
             rounds: 740,
             cpu_seconds: Some(0.31),
             longest_gap_seconds: Some(0.11),
             faults: Vec::new(),
+            ..SamplerStats::default()
         },
         ending: Ending::Complete,
         synthetic: false,

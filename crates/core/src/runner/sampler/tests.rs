@@ -152,12 +152,60 @@ impl Observer for Unruly {
 }
 
 #[tokio::test]
-async fn a_thread_that_dies_leaves_its_channels_with_the_reason_that_nothing_was_read() {
+async fn a_thread_that_dies_leaves_what_it_read_with_the_reason_that_there_is_no_more() {
     let clock = Clock::start();
     let sources: Vec<Box<dyn EnergySource>> = vec![Box::new(FakeSource::new(Domain::Gpu, 1.0))];
     let observers: Arc<[Arc<dyn Observer>]> = vec![Arc::new(Unruly) as Arc<dyn Observer>].into();
     let sampled =
         Sampler::start(sources, clock, NEVER_MS, observers).await.finish(Stamp(0), clock.now()).await;
-    assert_eq!((sampled.channels.len(), sampled.readings.len()), (1, 0));
+    assert_eq!((sampled.channels.len(), sampled.readings.len()), (1, 1));
     assert!(sampled.stats.faults[0].gone && sampled.stats.faults[0].message.contains("died"));
+}
+
+/// A source that answers once and hangs from its second reading on, until the test lets go of it.
+struct Hanging(FakeSource, Option<std::sync::mpsc::Receiver<()>>, bool);
+
+impl EnergySource for Hanging {
+    fn channels(&self) -> &[Channel] {
+        self.0.channels()
+    }
+
+    fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
+        if std::mem::replace(&mut self.2, true)
+            && let Some(driver) = self.1.take()
+        {
+            let _ = driver.recv();
+        }
+        self.0.read(out)
+    }
+}
+
+#[tokio::test]
+async fn a_driver_that_hangs_does_not_hang_the_end_and_leaves_what_was_read() {
+    let clock = Clock::start();
+    let (release, driver) = std::sync::mpsc::channel();
+    let good = Scripted::new(0..0);
+    let bad = Hanging(FakeSource::new(Domain::Cpu, 1.0), Some(driver), false);
+    let sources: Vec<Box<dyn EnergySource>> = vec![Box::new(good.clone()), Box::new(bad)];
+    let sampler = Sampler::start(sources, clock, NEVER_MS, Vec::new().into()).await;
+    let sampled = sampler.finish(Stamp(0), clock.now()).await;
+    drop(release);
+    let count = |channel: u16| sampled.readings.iter().filter(|reading| reading.channel == channel).count();
+    assert_eq!(count(1), 1, "the hanging source was read before");
+    assert_eq!(count(0), 2, "the source before it spans the load");
+    let fault = |channel: &str| sampled.stats.faults.iter().find(|fault| fault.channel == channel).unwrap();
+    assert!(fault("fake:cpu").message.contains("hangs") && fault("fake:cpu").gone);
+    assert!(fault("fake:gpu").message.contains("fake:cpu hangs"), "{:?}", fault("fake:gpu"));
+    assert_eq!(sampled.stats.cpu_seconds, None, "nobody knows what a hanging thread spent");
+}
+
+#[tokio::test]
+async fn what_each_source_costs_is_counted() {
+    let clock = Clock::start();
+    let gpu = Scripted::new(0..0);
+    let sampled = start(&[&gpu], clock, NEVER_MS).await.finish(Stamp(0), clock.now()).await;
+    let cost = &sampled.stats.sources[0];
+    assert_eq!((cost.channel.as_str(), cost.reads, cost.calls), ("fake:gpu", 2, None));
+    assert!(cost.seconds >= 0.0 && sampled.stats.suspensions.is_empty());
+    assert_eq!(sampled.gpu_samples.len(), 1, "a load without a look is looked at once after it");
 }
