@@ -97,8 +97,8 @@ impl Sampler {
         let (end, done) = oneshot::channel();
         let interval = Duration::from_millis(u64::from(interval_ms.max(1)));
         let channels: Vec<Channel> = sources.iter().flat_map(|source| source.channels().to_vec()).collect();
-        let name = |source: &Box<dyn EnergySource>| source.channels().first().map(|first| first.name.clone());
-        let names: Vec<String> = sources.iter().map(|source| name(source).unwrap_or_default()).collect();
+        let first = sources.iter().map(|source| source.channels().first().map(|first| first.name.clone()));
+        let names: Vec<String> = first.map(Option::unwrap_or_default).collect();
         let kept = Arc::new(Kept::new(&names));
         let theirs = Arc::clone(&kept);
         // Never joined: a thread that hangs in a driver would hold up whoever joins it.

@@ -288,6 +288,7 @@ impl EnergySource for NvmlSource {
                 memory_total_mib: memory.as_ref().map(|memory| memory.total as f64 / MIB),
                 temperature_c: device.temperature(TemperatureSensor::Gpu).ok().map(f64::from),
                 power_draw_w: device.power_usage().ok().map(|milliwatts| f64::from(milliwatts) / 1000.0),
+                ..GpuState::default()
             })
         };
         self.gpus

@@ -130,7 +130,7 @@ impl SleepWatch {
     fn compare(&mut self, at: Stamp, boot: Duration) -> Option<Suspension> {
         let (after, boot_then) = self.last.replace((at, boot))?;
         let slept = boot.saturating_sub(boot_then).saturating_sub(at.since(after));
-        (slept >= SHORTEST_SLEEP).then(|| Suspension { after, before: at, seconds: slept.as_secs_f64() })
+        (slept >= SHORTEST_SLEEP).then_some(Suspension { after, before: at, seconds: slept.as_secs_f64() })
     }
 }
 
