@@ -6,6 +6,9 @@
 //! tested everywhere. Refuses to know plans, load patterns, energy and reports.
 
 pub mod error;
+pub mod model;
+#[cfg(feature = "torch")]
+pub mod torch;
 pub mod weights;
 
 pub use error::EngineError;
