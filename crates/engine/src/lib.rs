@@ -6,7 +6,10 @@
 //! tested everywhere. Refuses to know plans, load patterns, energy and reports.
 
 pub mod error;
+pub mod files;
 pub mod model;
+pub mod sampling;
+pub mod text;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod weights;

@@ -1,0 +1,94 @@
+//! The tokens that may be drawn and their probabilities: temperature, top-k, top-p, min-p, in that order.
+//!
+//! Refuses to know random numbers. Works in buffers that are kept, and sorts only what can be drawn.
+
+use super::Sampling;
+
+/// Candidates that are sorted first where no top-k bounds them; in text the mass is mostly within fewer.
+const FIRST_SORT: usize = 256;
+
+/// Tokens with their logits, then their weights.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Candidates {
+    /// Token and its logit over the temperature; the most probable first as far as `sorted`.
+    list: Vec<(f32, u32)>,
+    /// Probability of each over that of the most probable.
+    weights: Vec<f64>,
+}
+
+impl Candidates {
+    /// Chooses the candidates and weighs them.
+    pub(super) fn fill(&mut self, logits: &[f32], how: &Sampling) {
+        self.list.clear();
+        let finite = logits.iter().enumerate().filter(|(_, logit)| **logit > f32::NEG_INFINITY);
+        self.list.extend(finite.map(|(token, logit)| (*logit / how.temperature, token as u32)));
+        if let Some(top_k) = how.top_k {
+            self.keep_top(top_k);
+        }
+        let most = self.list.iter().map(|candidate| candidate.0).fold(f32::NEG_INFINITY, f32::max);
+        let weight = |logit: f32| f64::from(logit - most).exp();
+        if how.top_p < 1.0 {
+            self.keep_mass(how.top_p, weight);
+        }
+        if how.min_p > 0.0 {
+            let least = f64::from(how.min_p);
+            self.list.retain(|candidate| weight(candidate.0) >= least);
+        }
+        self.weights.clear();
+        self.weights.extend(self.list.iter().map(|candidate| weight(candidate.0)));
+    }
+
+    /// Keeps the `count` largest; those equal to the least of them stay too, as in transformers.
+    fn keep_top(&mut self, count: usize) {
+        if count >= self.list.len() {
+            return;
+        }
+        let (_, least, _) = self.list.select_nth_unstable_by(count - 1, |a, b| b.0.total_cmp(&a.0));
+        let least = least.0;
+        let mut kept = count;
+        for at in count..self.list.len() {
+            if self.list[at].0 >= least {
+                self.list.swap(kept, at);
+                kept += 1;
+            }
+        }
+        self.list.truncate(kept);
+    }
+
+    /// Keeps the fewest whose probabilities add up to `mass`, at least one. Only as much is sorted as that takes.
+    fn keep_mass(&mut self, mass: f32, weight: impl Fn(f32) -> f64) {
+        let total: f64 = self.list.iter().map(|candidate| weight(candidate.0)).sum();
+        let wanted = total * f64::from(mass);
+        // The order of tokens breaks ties, so that nothing depends on how the list was shuffled.
+        let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        let (mut sorted, mut sum) = (0, 0.0);
+        while sorted < self.list.len() {
+            let next = (sorted.max(FIRST_SORT / 8) * 8).min(self.list.len());
+            if next < self.list.len() {
+                self.list[sorted..].select_nth_unstable_by(next - sorted, order);
+            }
+            self.list[sorted..next].sort_unstable_by(order);
+            for at in sorted..next {
+                sum += weight(self.list[at].0);
+                if sum >= wanted {
+                    self.list.truncate(at + 1);
+                    return;
+                }
+            }
+            sorted = next;
+        }
+    }
+
+    /// The candidate at `share` (0 to under 1) of the whole weight.
+    pub(super) fn at(&self, share: f64) -> Option<u32> {
+        let mut left = share * self.weights.iter().sum::<f64>();
+        for (candidate, weight) in self.list.iter().zip(&self.weights) {
+            left -= weight;
+            if left < 0.0 {
+                return Some(candidate.1);
+            }
+        }
+        // Rounding may leave a crumb at the end.
+        self.list.last().map(|candidate| candidate.1)
+    }
+}
