@@ -3,9 +3,11 @@
 //! A source is read on the sampler's own thread and returns raw readings. It refuses to integrate: energy over a
 //! window is computed from the record alone, so that a stored record gives the same joules again.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Stamp;
+use crate::clock::{Clock, Stamp};
 use crate::figure::Provenance;
 
 /// What a channel's energy is spent in.
@@ -50,6 +52,80 @@ pub enum ChannelKind {
     },
 }
 
+/// Which joules a channel sees: its place in the tree of what contains what. One table in the crate of the sources
+/// decides from it which of several channels counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// What the domain says, and nothing is known about what lies within it.
+    #[default]
+    Unstated,
+    /// A whole machine at its inlet, its power supplies' losses included: a wall meter, a management controller.
+    Node,
+    /// A whole machine behind its power supply: a battery that discharges, the input rail of a board.
+    Board,
+    /// The platform as a processor sees it: packages, memory and what else hangs on its regulators.
+    Platform,
+    /// A module that carries processor and accelerator together.
+    Module,
+    /// A processor socket with its memory.
+    Socket,
+    /// A processor package.
+    Package,
+    /// A part of a package or socket: cores, a rail.
+    PackagePart,
+    /// Main memory apart.
+    Memory,
+    /// A whole accelerator, its own memory included.
+    Accelerator,
+    /// A part of an accelerator: its memory, a rail.
+    AcceleratorPart,
+}
+
+/// Where a channel's gain error comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GainSource {
+    /// Not stated.
+    #[default]
+    Unstated,
+    /// Nothing is published about this kind of sensor: the error is an assumption.
+    Assumed,
+    /// A published comparison with a better instrument.
+    Published,
+    /// The maker's or the user's word about the instrument.
+    Specified,
+    /// This very device was compared with a better instrument.
+    Calibrated,
+}
+
+/// What an error budget starts from, beside the gain's interval.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Instrument {
+    /// How often the value is renewed, in milliseconds, where that is known beforehand: a sensor's update period, a
+    /// scrape interval. `None`: only the readings tell.
+    pub update_period_ms: Option<f64>,
+    /// Share of the time that the sensor looks at, above 0 and at most 1; `None` where unknown. A sensor that averages
+    /// 25 of every 100 ms sees a quarter.
+    pub seen_fraction: Option<f64>,
+    /// Where the gain error comes from.
+    pub gain_source: GainSource,
+    /// What every value is multiplied by, found by calibration; `None` for 1. Raw readings stay as they were read.
+    pub gain_factor: Option<f64>,
+    /// Which joules it sees.
+    pub scope: Scope,
+    /// Further domains whose joules lie within this channel's, for example memory within a socket's figure.
+    pub contains: Vec<Domain>,
+}
+
+impl Instrument {
+    /// An instrument of this scope, nothing else known.
+    pub fn of(scope: Scope) -> Self {
+        Self { scope, ..Self::default() }
+    }
+}
+
 /// One thing that a source reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Channel {
@@ -72,6 +148,9 @@ pub struct Channel {
     /// `true` where this channel counts towards its domain. Of several channels that see the same joules one counts;
     /// the others are kept for cross-checks.
     pub counts: bool,
+    /// What an error budget and the choice of what counts start from.
+    #[serde(default)]
+    pub instrument: Instrument,
 }
 
 /// One value of one channel.
@@ -160,6 +239,25 @@ pub trait EnergySource: Send {
     /// # Errors
     /// Nothing can be read now, or never again.
     fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault>;
+
+    /// [`Self::read`] with the moment of each value. Sources whose values arrive late, from a program or another host,
+    /// give the moment they were measured at; moments of one channel ascend. The sampler calls this one.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_stamped(
+        &mut self,
+        clock: &Clock,
+        out: &mut dyn FnMut(usize, Stamp, u64),
+    ) -> Result<(), ReadFault> {
+        self.read(&mut |position, value| out(position, clock.now(), value))
+    }
+
+    /// How long after a moment its value may take to arrive. The sampler waits no longer than this for a last value
+    /// after the load.
+    fn latency(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// `true` where no instrument and no model of a real machine is behind it: every report then says so.
     fn is_synthetic(&self) -> bool {

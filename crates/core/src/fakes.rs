@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::backend::{Backend, BackendInfo, Check, CheckOutcome, Request, Tally};
 use crate::clock::Clock;
-use crate::energy::{Channel, ChannelKind, Domain, EnergySource, ReadFault};
+use crate::energy::{Channel, ChannelKind, Domain, EnergySource, Instrument, ReadFault};
 use crate::fault::Fault;
 use crate::figure::Provenance;
 use crate::record::{
@@ -109,6 +109,7 @@ impl FakeSource {
             source: format!("fake source of {watts} W"),
             gain_ci95: Some(0.0),
             counts: true,
+            instrument: Instrument::default(),
         };
         Self { channels: [channel], microwatts: (watts.max(0.0) * 1e6) as u64 }
     }

@@ -8,7 +8,7 @@ use ai_energy_core::Stamp;
 use ai_energy_core::energy::{Channel, ChannelKind, Domain};
 use ai_energy_core::figure::Provenance;
 use ai_energy_metrics::integrate::{Curve, Integral, Window};
-use common::{at, channel, counter, power};
+use common::{add, at, channel, counter, moments, power, record, summary};
 use proptest::prelude::*;
 
 fn window(start: f64, end: f64) -> Window {
@@ -219,4 +219,27 @@ fn a_spike_between_two_powers_widens_the_interval() {
     assert_eq!(found.joules, 800.0);
     // Twice |400 W| × 1 s ÷ 4.
     assert!((found.random_ci95 - 100.0 * 2.0_f64.sqrt()).abs() < 1e-9, "{found:?}");
+}
+
+#[test]
+fn a_calibrated_gain_multiplies_counters_and_powers_alike_and_wraps_stay_undone() {
+    let calibrated = |mut channel: Channel, factor: f64| {
+        channel.instrument.gain_factor = Some(factor);
+        channel
+    };
+    let wrapping = ChannelKind::Counter { wrap_microjoules: Some(199_999_999) };
+    for (channel, value) in [
+        (channel("meter:counter", Domain::Gpu, wrapping), None),
+        (power("meter:power", Domain::Gpu), Some(100_000_000)),
+    ] {
+        let readings =
+            || moments().map(|when| (when, value.unwrap_or((when * 1e8).round() as u64 % 200_000_000)));
+        let joules = |factor: f64| {
+            let mut record = record();
+            add(&mut record, calibrated(channel.clone(), factor), readings());
+            summary(&record).domain(Domain::Gpu).unwrap().energy.value.unwrap()
+        };
+        assert!((joules(1.0) - 1000.0).abs() < 1e-6, "{}", joules(1.0));
+        assert!((joules(1.057) - 1057.0).abs() < 1e-6, "{}", joules(1.057));
+    }
 }

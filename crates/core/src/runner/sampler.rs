@@ -39,6 +39,8 @@ pub struct Sampler {
     /// What was read so far, kept here too: a thread that hangs or dies takes nothing along.
     kept: Arc<Kept>,
     channels: Vec<Channel>,
+    /// How long the last round may take: values of some sources arrive late.
+    patience: Duration,
 }
 
 /// When the load began and ended.
@@ -97,6 +99,7 @@ impl Sampler {
         let (end, done) = oneshot::channel();
         let interval = Duration::from_millis(u64::from(interval_ms.max(1)));
         let channels: Vec<Channel> = sources.iter().flat_map(|source| source.channels().to_vec()).collect();
+        let latency = sources.iter().map(|source| source.latency()).max().unwrap_or_default();
         let first = sources.iter().map(|source| source.channels().first().map(|first| first.name.clone()));
         let names: Vec<String> = first.map(Option::unwrap_or_default).collect();
         let kept = Arc::new(Kept::new(&names));
@@ -112,7 +115,7 @@ impl Sampler {
         });
         // An error means that the thread died or hangs; `finish` reports that.
         let _ = tokio::time::timeout(FIRST_ROUND, first_round).await;
-        Self { stop, done, kept, channels }
+        Self { stop, done, kept, channels, patience: LAST_ROUND + latency }
     }
 
     /// Takes a last round of readings after the load and returns everything; gaps are judged within `start..end`.
@@ -123,7 +126,7 @@ impl Sampler {
         let load = Load { start, end };
         // An error means that the thread died before; `done` tells.
         let _ = self.stop.send(load);
-        let ended = tokio::time::timeout(LAST_ROUND, self.done).await;
+        let ended = tokio::time::timeout(self.patience, self.done).await;
         let mut rounds = self.kept.with(std::mem::take);
         let cpu_seconds = match ended {
             Ok(Ok(cpu_seconds)) => cpu_seconds,
@@ -134,7 +137,7 @@ impl Sampler {
             }
             Err(_) => {
                 tracing::error!("a sensor's driver does not answer: sampling was given up");
-                given_up(&mut rounds, &self.channels, self.kept.stuck(), LAST_ROUND);
+                given_up(&mut rounds, &self.channels, self.kept.stuck(), self.patience);
                 None
             }
         };
@@ -211,11 +214,15 @@ impl Loop {
         }
     }
 
-    /// One round after the load, and a few more for the sources that failed in it.
+    /// One round after the load, and more for the sources that failed in it or whose values arrive late.
     fn last_round(&mut self, end: Stamp) {
         self.round(None);
-        for _ in 0..LAST_ROUND_REPEATS {
-            if !self.slots.iter().any(|slot| slot.lacks_reading_at(end)) {
+        for repeat in 0_u32.. {
+            let late = self.clock.now().since(end);
+            let again = |slot: &Slot| {
+                slot.lacks_reading_at(end) && (repeat < LAST_ROUND_REPEATS || late < slot.source.latency())
+            };
+            if !self.slots.iter().any(again) {
                 return;
             }
             std::thread::sleep(REPEAT_PAUSE);
@@ -256,9 +263,8 @@ impl Slot {
     fn read(&mut self, number: usize, clock: Clock, readings: &mut Vec<EnergyReading>, kept: &Kept) {
         let (first_channel, last) = (self.first_channel, &mut self.last);
         let (begin, from) = (clock.now(), readings.len());
-        let mut take = |position: usize, value| {
+        let mut take = |position: usize, at, value| {
             let channel = u16::try_from(first_channel + position).unwrap_or(u16::MAX);
-            let at = clock.now();
             readings.push(EnergyReading { channel, at, value });
             if let Some(last) = last.get_mut(position) {
                 *last = Some(at);
@@ -266,7 +272,7 @@ impl Slot {
         };
         kept.begin_source(number);
         // A source that panics is not read again, so nobody sees what it left half done; the others are read on.
-        let read = catch_unwind(AssertUnwindSafe(|| self.source.read(&mut take)));
+        let read = catch_unwind(AssertUnwindSafe(|| self.source.read_stamped(&clock, &mut take)));
         kept.end_source();
         let (spent, calls) = (clock.now().seconds_since(begin).0, self.source.calls());
         // At once, not at the round's end: the next source may hang.

@@ -44,8 +44,9 @@ enum Step {
 }
 
 impl CounterCurve {
-    /// Builds the curve from readings in microjoules, by time.
-    pub(super) fn new(readings: &[(Stamp, u64)], wrap: Option<u64>) -> Self {
+    /// Builds the curve from readings in microjoules, by time, each multiplied by `gain`.
+    pub(super) fn new(readings: &[(Stamp, u64)], wrap: Option<u64>, gain: f64) -> Self {
+        let unit = 1e-6 * gain;
         let steps: Vec<Step> = readings.windows(2).map(|pair| step(pair[0], pair[1], wrap)).collect();
         let bridging_watts = median_watts(readings, &steps);
         let mut points = Vec::with_capacity(readings.len());
@@ -58,14 +59,14 @@ impl CounterCurve {
             match step {
                 Step::Rise(rise) => microjoules += rise,
                 Step::Reset => {
-                    let joules = bridging_watts * to.seconds_since(from).0;
+                    let joules = gain * bridging_watts * to.seconds_since(from).0;
                     bridged += joules;
                     resets.push(Reset { from, to, bridged_joules: joules });
                 }
             }
-            points.push(Point { at: to, joules: microjoules as f64 * 1e-6 + bridged });
+            points.push(Point { at: to, joules: microjoules as f64 * unit + bridged });
         }
-        Self { points, resets, wrap_joules: wrap.map(|wrap| (wrap as f64 + 1.0) * 1e-6) }
+        Self { points, resets, wrap_joules: wrap.map(|wrap| (wrap as f64 + 1.0) * unit) }
     }
 
     pub(super) fn joules_at(&self, at: Stamp) -> f64 {

@@ -66,7 +66,8 @@ impl Integral {
 }
 
 impl Curve {
-    /// The curve of `channel` from its readings, by time: `(when, microjoules or microwatts)`.
+    /// The curve of `channel` from its readings, by time: `(when, microjoules or microwatts)`. The
+    /// channel's calibration is in it.
     ///
     /// # Errors
     /// Why there is none, as a reason for a figure.
@@ -74,11 +75,12 @@ impl Curve {
         if readings.is_empty() {
             return Err(format!("source {} gave no reading", channel.name));
         }
+        let gain = channel.instrument.gain_factor.unwrap_or(1.0);
         Ok(match channel.kind {
             ChannelKind::Counter { wrap_microjoules } => {
-                Self::Counter(CounterCurve::new(readings, wrap_microjoules))
+                Self::Counter(CounterCurve::new(readings, wrap_microjoules, gain))
             }
-            ChannelKind::Power { averaging_ms } => Self::Power(PowerCurve::new(readings, averaging_ms)),
+            ChannelKind::Power { averaging_ms } => Self::Power(PowerCurve::new(readings, averaging_ms, gain)),
         })
     }
 

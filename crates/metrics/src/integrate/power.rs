@@ -22,11 +22,11 @@ struct Point {
 }
 
 impl PowerCurve {
-    /// Builds the curve from readings in microwatts, by time.
-    pub(super) fn new(readings: &[(Stamp, u64)], averaging_ms: Option<u32>) -> Self {
+    /// Builds the curve from readings in microwatts, by time, each multiplied by `gain`.
+    pub(super) fn new(readings: &[(Stamp, u64)], averaging_ms: Option<u32>, gain: f64) -> Self {
         let mut points: Vec<Point> = Vec::with_capacity(readings.len());
         for (at, microwatts) in readings {
-            let watts = *microwatts as f64 * 1e-6;
+            let watts = *microwatts as f64 * 1e-6 * gain;
             let joules = points
                 .last()
                 .map_or(0.0, |last| last.joules + (last.watts + watts) / 2.0 * at.seconds_since(last.at).0);

@@ -13,7 +13,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergySource, ReadFault};
+use ai_energy_core::energy::{
+    Channel, ChannelKind, Domain, EnergySource, GainSource, Instrument, ReadFault, Scope,
+};
 use ai_energy_core::figure::Provenance;
 
 use super::{Found, Search};
@@ -58,6 +60,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         source: format!("load × {tdp_watts} W ({how})"),
         gain_ci95: Some(GAIN_CI95),
         counts: true,
+        instrument: Instrument { gain_source: GainSource::Assumed, ..Instrument::of(Scope::Package) },
     };
     let model = CpuModel {
         channels: [channel],

@@ -10,7 +10,8 @@
 use std::collections::BTreeSet;
 
 use ai_energy_core::energy::{
-    Channel, ChannelKind, Domain, EnergySource, GpuState, ReadFault, UnavailableSource,
+    Channel, ChannelKind, Domain, EnergySource, GainSource, GpuState, Instrument, ReadFault, Scope,
+    UnavailableSource,
 };
 use ai_energy_core::figure::Provenance;
 use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
@@ -204,6 +205,10 @@ fn look(nvml: &Nvml, index: u32, channels: &mut Vec<Channel>, found: &mut Found)
             source: source.to_owned(),
             gain_ci95: Some(GAIN_CI95),
             counts,
+            instrument: Instrument {
+                gain_source: GainSource::Published,
+                ..Instrument::of(Scope::Accelerator)
+            },
         });
         channels.len() - 1
     };

@@ -4,7 +4,9 @@
 //! above, where that rule falls from sixteen modules to eight at some sizes, one module for each 64 GiB and never fewer
 //! than eight. Inside a container the kernel shows the host's memory, so a control group's limit bounds the amount.
 
-use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergySource, ReadFault};
+use ai_energy_core::energy::{
+    Channel, ChannelKind, Domain, EnergySource, GainSource, Instrument, ReadFault, Scope,
+};
 use ai_energy_core::figure::Provenance;
 
 use super::{Found, Search};
@@ -42,6 +44,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         source: format!("{modules} {word}, {watts:.1} W for {of}{gib:.1} GiB"),
         gain_ci95: Some(GAIN_CI95),
         counts: true,
+        instrument: Instrument { gain_source: GainSource::Assumed, ..Instrument::of(Scope::Memory) },
     };
     let whole_machine = machine::container(search.roots).filter(|_| limit.is_none()).map(|_| Domain::Ram);
     let model = RamModel { channels: [channel], microwatts: (watts * 1e6).round() as u64 };

@@ -9,7 +9,9 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergySource, ReadFault};
+use ai_energy_core::energy::{
+    Channel, ChannelKind, Domain, EnergySource, GainSource, Instrument, ReadFault, Scope,
+};
 use ai_energy_core::figure::Provenance;
 
 use super::probe::{Burst, burst};
@@ -156,6 +158,11 @@ fn channel(zone: &Zone, all: &[Zone], domain: Domain, counts: bool) -> Channel {
         true => "RAPL counter (memory-mapped)",
         false => "RAPL counter",
     };
+    let scope = match domain {
+        Domain::Ram => Scope::Memory,
+        Domain::Node => Scope::Platform,
+        _ => Scope::Package,
+    };
     Channel {
         name: format!("{NAME}:{name}"),
         domain,
@@ -166,6 +173,7 @@ fn channel(zone: &Zone, all: &[Zone], domain: Domain, counts: bool) -> Channel {
         source: source.to_owned(),
         gain_ci95: Some(GAIN_CI95),
         counts,
+        instrument: Instrument { gain_source: GainSource::Published, ..Instrument::of(scope) },
     }
 }
 

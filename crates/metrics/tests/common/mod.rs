@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergyReading};
+use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergyReading, Instrument};
 use ai_energy_core::figure::Provenance;
 use ai_energy_core::plan::{LoadPlan, Plan};
 use ai_energy_core::prompt::GenerationParams;
@@ -32,6 +32,7 @@ pub(crate) fn channel(name: &str, domain: Domain, kind: ChannelKind) -> Channel 
         source: format!("{name} instrument"),
         gain_ci95: Some(0.0),
         counts: true,
+        instrument: Instrument::default(),
     }
 }
 

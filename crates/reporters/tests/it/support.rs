@@ -6,7 +6,9 @@ use std::path::Path;
 use ai_energy_core::backend::{BackendInfo, Check, CheckOutcome};
 use ai_energy_core::clock::Stamp;
 use ai_energy_core::dataset::DatasetInfo;
-use ai_energy_core::energy::{Channel, ChannelKind, Domain, EnergyReading, GpuState, UnavailableSource};
+use ai_energy_core::energy::{
+    Channel, ChannelKind, Domain, EnergyReading, GpuState, Instrument, UnavailableSource,
+};
 use ai_energy_core::plan::{LoadPlan, Plan};
 use ai_energy_core::prompt::GenerationParams;
 use ai_energy_core::record::{
@@ -76,6 +78,7 @@ pub(crate) fn channel(name: &str, domain: Domain, kind: ChannelKind, counts: boo
         source: "NVML total-energy counter".to_owned(),
         gain_ci95: Some(0.05),
         counts,
+        instrument: Instrument::default(),
     }
 }
 

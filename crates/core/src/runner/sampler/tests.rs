@@ -209,3 +209,53 @@ async fn what_each_source_costs_is_counted() {
     assert!(cost.seconds >= 0.0 && sampled.stats.suspensions.is_empty());
     assert_eq!(sampled.gpu_samples.len(), 1, "a load without a look is looked at once after it");
 }
+
+/// A source whose values arrive `late` after the moment they were measured at.
+struct Late {
+    channels: Vec<Channel>,
+    late: Duration,
+    begin: Instant,
+}
+
+impl EnergySource for Late {
+    fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    fn read(&mut self, _out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
+        Err(ReadFault::Gone("its moments are asked for".to_owned()))
+    }
+
+    fn read_stamped(
+        &mut self,
+        clock: &Clock,
+        out: &mut dyn FnMut(usize, Stamp, u64),
+    ) -> Result<(), ReadFault> {
+        if self.begin.elapsed() >= self.late {
+            out(0, clock.at(Instant::now() - self.late), 7);
+        }
+        Ok(())
+    }
+
+    fn latency(&self) -> Duration {
+        self.late * 100
+    }
+}
+
+#[tokio::test]
+async fn values_that_arrive_late_keep_their_moment_and_are_waited_for() {
+    let clock = Clock::start();
+    let late = Duration::from_millis(400);
+    let source = Late {
+        channels: FakeSource::new(Domain::Node, 1.0).channels().to_vec(),
+        late,
+        begin: Instant::now(),
+    };
+    let sampler = Sampler::start(vec![Box::new(source)], clock, NEVER_MS, Arc::new([])).await;
+    let (start, end) = (clock.now(), clock.now());
+    let sampled = sampler.finish(start, end).await;
+    let last = sampled.readings.last().unwrap();
+    assert!(last.at >= end, "the value of the load's end has come: {last:?}, {end:?}");
+    assert!(clock.now().since(last.at) >= late, "it has the moment it was measured at");
+    assert!(sampled.stats.faults.is_empty());
+}
