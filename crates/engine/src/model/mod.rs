@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod families;
+pub mod placement;
 pub mod rope;
 pub mod spec;
 
