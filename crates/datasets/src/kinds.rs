@@ -6,11 +6,11 @@
 use std::path::{Component, Path, PathBuf};
 
 use ai_energy_core::{Dataset, Fault};
+use ai_energy_hub::{HubEnv, is_hub_id};
 
 use crate::builtin::BuiltinDataset;
 use crate::files::{FileDataset, Format};
 use crate::hub::HubDataset;
-use crate::hub::env::HubEnv;
 use crate::nearest::nearest;
 use crate::options::Options;
 use crate::rows::usage;
@@ -120,16 +120,6 @@ fn looks_like_a_path(name: &str) -> bool {
         || name.contains('\\')
         || name.matches('/').count() > 1
         || Format::of(path).is_some()
-}
-
-/// `owner/name` or `name` of letters, digits, `-`, `_` and `.`, as the hub allows.
-fn is_hub_id(name: &str) -> bool {
-    let parts: Vec<&str> = name.split('/').collect();
-    let fits = |part: &&str| {
-        let plain = part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-        plain && (1..=96).contains(&part.len()) && !part.starts_with(['-', '.']) && !part.contains("..")
-    };
-    parts.len() <= 2 && parts.iter().all(fits)
 }
 
 fn open_file(name: &str, path: PathBuf, options: &Options) -> Result<FileDataset, Fault> {

@@ -23,7 +23,7 @@ mod rows;
 mod synthetic;
 mod text_file;
 
+pub use ai_energy_hub::{DEFAULT_REVISION, HubEnv, Retry};
 pub use distribution::{Distribution, DistributionError, MAX_TOKENS};
-pub use hub::env::{HubEnv, Retry};
 pub use kinds::{KINDS, KindInfo, open, open_with};
-pub use options::{DEFAULT_COLUMN, DEFAULT_REVISION, Options, SyntheticOptions};
+pub use options::{DEFAULT_COLUMN, Options, SyntheticOptions};

@@ -2,6 +2,7 @@
 //!
 //! Refuses to know where the values come from: files, the environment and the command line are `config`'s affair.
 
+use ai_energy_hub::DEFAULT_REVISION;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,9 +56,6 @@ impl Default for Options {
 
 /// The column read unless another is named.
 pub const DEFAULT_COLUMN: &str = "text";
-
-/// The branch read unless another revision is named.
-pub const DEFAULT_REVISION: &str = "main";
 
 /// How synthetic prompts are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

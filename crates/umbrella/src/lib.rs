@@ -9,6 +9,7 @@
 //! | [`core`] | contracts, data types and the runner |
 //! | [`config`] | layered configuration with the origin of each value |
 //! | [`datasets`] | prompts: built in, made to size, from files, from the hub |
+//! | [`hub`] | files of the Hugging Face hub, through the cache that Python shares |
 //! | [`formatters`] | how model families want their prompts and reasoning switches |
 //! | [`backends`] | what runs the model |
 //! | [`metrics`] | energy sources, and the figures that follow from a record |
@@ -86,6 +87,7 @@ pub use ai_energy_config as config;
 pub use ai_energy_core as core;
 pub use ai_energy_datasets as datasets;
 pub use ai_energy_formatters as formatters;
+pub use ai_energy_hub as hub;
 pub use ai_energy_metrics as metrics;
 pub use ai_energy_reporters as reporters;
 pub use ai_energy_simulator as simulator;

@@ -1,4 +1,5 @@
-//! The crate graph: leaf crates know core alone, config knows nobody, only cli and the umbrella know the parts.
+//! The crate graph: leaf crates know core and the hub's client, the engine its protocol too, config knows nobody, only cli
+//! and the umbrella know the parts.
 
 use anyhow::Result;
 use cargo_metadata::{DependencyKind, MetadataCommand};
@@ -36,7 +37,11 @@ pub(super) fn allowed(package: &str, dependency: &str) -> bool {
     match package {
         "ai-energy-core" | "ai-energy-config" | "xtask" => false,
         "ai-energy-cli" | "ai-energy-benchmarks" => dependency != "xtask",
-        _ => dependency == "ai-energy-core",
+        // A client and no part: it would otherwise be written twice.
+        "ai-energy-hub" => dependency == "ai-energy-core",
+        // The protocol that the engine speaks is the host side's to define.
+        "ai-energy-engine" => ["ai-energy-core", "ai-energy-backends-pytorch"].contains(&dependency),
+        _ => ["ai-energy-core", "ai-energy-hub"].contains(&dependency),
     }
 }
 
@@ -45,12 +50,19 @@ mod tests {
     use super::allowed;
 
     #[test]
-    fn leaves_know_core_alone() {
+    fn leaves_know_core_and_the_hub_alone() {
         assert!(allowed("ai-energy-metrics", "ai-energy-core"));
         assert!(!allowed("ai-energy-metrics", "ai-energy-reporters"));
         assert!(!allowed("ai-energy-metrics", "ai-energy-config"));
         assert!(!allowed("ai-energy-config", "ai-energy-core"));
         assert!(!allowed("ai-energy-core", "ai-energy-config"));
+        assert!(allowed("ai-energy-datasets", "ai-energy-hub"));
+        assert!(
+            !allowed("ai-energy-hub", "ai-energy-datasets") && !allowed("ai-energy-core", "ai-energy-hub")
+        );
+        assert!(allowed("ai-energy-engine", "ai-energy-backends-pytorch"));
+        assert!(!allowed("ai-energy-engine", "ai-energy-hub"), "the host brings the files");
+        assert!(!allowed("ai-energy-backends-pytorch", "ai-energy-engine"), "libtorch stays out of the host");
         assert!(allowed("ai-energy-cli", "ai-energy-reporters"));
     }
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ai_energy_core::Fault;
+use ai_energy_hub::RepoInfo;
 
+use super::card::{self, CardConfig};
 use super::glob;
-use super::info::{CardConfig, RepoInfo};
 use crate::files::Format;
 use crate::kinds::first_few;
 use crate::nearest::nearest;
@@ -51,7 +52,7 @@ pub(crate) fn has_data(info: &RepoInfo) -> bool {
 /// No such configuration, none chosen where there are several, no such split, or no file of a known format.
 pub(crate) fn choose(info: &RepoInfo, asked: &Asked<'_>) -> Result<Choice, Fault> {
     let data: Vec<&str> = info.files().into_iter().filter(|path| is_data(path)).collect();
-    let declared = info.configs();
+    let declared = card::configs(info);
     let (config, splits) = if declared.is_empty() {
         let by_name = configs_by_name(&data);
         let names: Vec<&str> = by_name.keys().map(String::as_str).collect();

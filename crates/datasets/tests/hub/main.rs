@@ -9,4 +9,5 @@ mod downloads;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+#[path = "../../../hub/tests/support/server.rs"]
 mod server;

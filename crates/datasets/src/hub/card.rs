@@ -1,27 +1,9 @@
-//! What the hub tells of a dataset: its commit, its files, and the configurations its card declares.
+//! The configurations that a dataset's card declares.
+//!
+//! Refuses to know files: patterns are matched elsewhere.
 
-use serde::{Deserialize, Serialize};
+use ai_energy_hub::RepoInfo;
 use serde_json::Value;
-
-/// The parts of the hub's answer that choose files. Also kept in the cache, so that offline use chooses the same.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RepoInfo {
-    /// The commit the answer is about.
-    pub(crate) sha: String,
-    /// Every file.
-    #[serde(default)]
-    pub(crate) siblings: Vec<Sibling>,
-    /// The card's metadata, as far as there is any.
-    #[serde(default, rename = "cardData")]
-    pub(crate) card: Option<Value>,
-}
-
-/// One file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Sibling {
-    /// Path in the repository.
-    pub(crate) rfilename: String,
-}
 
 /// A configuration that a card declares.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,18 +18,11 @@ pub(crate) struct CardConfig {
     pub(crate) splits: Vec<(String, Vec<String>)>,
 }
 
-impl RepoInfo {
-    /// Paths of all files.
-    pub(crate) fn files(&self) -> Vec<&str> {
-        self.siblings.iter().map(|sibling| sibling.rfilename.as_str()).collect()
-    }
-
-    /// What the card declares under `configs`.
-    pub(crate) fn configs(&self) -> Vec<CardConfig> {
-        let declared = self.card.as_ref().and_then(|card| card.get("configs"));
-        let list = declared.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        list.iter().map(read_config).collect()
-    }
+/// What the card declares under `configs`.
+pub(crate) fn configs(info: &RepoInfo) -> Vec<CardConfig> {
+    let declared = info.card.as_ref().and_then(|card| card.get("configs"));
+    let list = declared.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    list.iter().map(read_config).collect()
 }
 
 fn read_config(config: &Value) -> CardConfig {

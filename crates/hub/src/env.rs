@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The public hub, used unless `HF_ENDPOINT` names another.
-pub(crate) const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
+pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// How often and how patiently a request is repeated after a failure that may pass (no connection, a connection that
 /// breaks, 429, 5xx).
@@ -37,7 +37,8 @@ pub struct HubEnv {
     /// The cache that Python tools share (`HF_HUB_CACHE`, else `HF_HOME/hub`; `HF_HOME` is
     /// `~/.cache/huggingface` by default).
     pub cache: PathBuf,
-    /// Use the cache alone (`HF_HUB_OFFLINE`).
+    /// Use the cache alone (`HF_HUB_OFFLINE`, or what Python's libraries know beside it: `HF_DATASETS_OFFLINE`,
+    /// `TRANSFORMERS_OFFLINE`).
     pub offline: bool,
     /// How failures that may pass are met.
     pub retry: Retry,
@@ -90,7 +91,7 @@ impl HubEnv {
             cache: path("HF_HUB_CACHE")
                 .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
                 .unwrap_or_else(|| home.join("hub")),
-            offline: on("HF_HUB_OFFLINE") || on("HF_DATASETS_OFFLINE"),
+            offline: ["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"].into_iter().any(on),
             retry: Retry::default(),
         }
     }

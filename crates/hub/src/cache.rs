@@ -1,5 +1,5 @@
 //! The cache on disk, in the layout that Python's `huggingface_hub` uses, so that both find each other's files:
-//! `datasets--owner--name/` with `refs/REVISION` (a file that holds a commit), `blobs/ETAG` (the contents) and
+//! `datasets--owner--name/` or `models--owner--name/` with `refs/REVISION` (a file that holds a commit), `blobs/ETAG` (the contents) and
 //! `snapshots/COMMIT/PATH` (links to blobs). Locks are where Python has them, and of the same kind (`flock`).
 //!
 //! Beside these it keeps `.ai-energy/COMMIT.json`, what the hub said of that commit, so that offline use chooses the
@@ -10,10 +10,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::error::HubError;
-use super::info::{RepoInfo, Sibling};
+use crate::error::HubError;
+use crate::info::{RepoInfo, Sibling};
+use crate::repo::Kind;
 
-/// The cache of one dataset.
+/// The cache of one repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
     root: PathBuf,
@@ -21,9 +22,9 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The place of dataset `id` in the cache folder.
-    pub(crate) fn new(cache: &Path, id: &str) -> Self {
-        let folder = format!("datasets--{}", id.replace('/', "--"));
+    /// The place of a repository in the cache folder.
+    pub(crate) fn new(cache: &Path, kind: Kind, id: &str) -> Self {
+        let folder = format!("{}--{}", kind.plural(), id.replace('/', "--"));
         Self { locks: cache.join(".locks").join(&folder), root: cache.join(folder) }
     }
 
@@ -41,7 +42,7 @@ impl Cache {
     pub(crate) fn keep(&self, revision: &str, info: &RepoInfo) -> Result<(), HubError> {
         if !is_plain(&info.sha) {
             let cause = "the hub's answer has no usable commit".to_owned();
-            return Err(HubError::Corrupt { file: "dataset description".to_owned(), cause });
+            return Err(HubError::Corrupt { file: "the repository's description".to_owned(), cause });
         }
         if let (false, Some(path)) = (is_commit(revision), inside(revision)) {
             let path = self.root.join("refs").join(path);
@@ -73,6 +74,11 @@ impl Cache {
     /// Where a file of a commit is or will be; `None` for a path that would leave the cache.
     pub(crate) fn snapshot(&self, commit: &str, file: &str) -> Option<PathBuf> {
         Some(self.root.join("snapshots").join(commit).join(inside(file)?))
+    }
+
+    /// The folder of a commit.
+    pub(crate) fn folder(&self, commit: &str) -> PathBuf {
+        self.root.join("snapshots").join(commit)
     }
 
     /// Where the contents with this tag are or will be.
@@ -110,8 +116,10 @@ impl Cache {
 
     /// Makes the contents with this tag appear as a file of a commit.
     pub(crate) fn link(&self, etag: &str, commit: &str, file: &str) -> Result<PathBuf, HubError> {
-        let outside =
-            || HubError::Corrupt { file: file.to_owned(), cause: "its path leaves the dataset".to_owned() };
+        let outside = || HubError::Corrupt {
+            file: file.to_owned(),
+            cause: "its path leaves the repository".to_owned(),
+        };
         let pointer = self.snapshot(commit, file).ok_or_else(outside)?;
         if pointer.exists() {
             return Ok(pointer);

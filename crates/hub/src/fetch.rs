@@ -1,4 +1,4 @@
-//! Brings one file of a dataset into the cache: resumable, checked, and downloaded once even where several processes
+//! Brings one file of a repository into the cache: resumable, checked, and downloaded once even where several processes
 //! want it.
 //!
 //! Refuses to know what is in the file.
@@ -14,16 +14,16 @@ use reqwest::{Method, StatusCode, Url};
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::cache::{Cache, failed, is_plain};
-use super::error::HubError;
-use super::http::{Answer, Follow, Http, may_pass, text, unreachable};
-use crate::rows::hex;
+use crate::cache::{Cache, failed, is_plain};
+use crate::error::HubError;
+use crate::http::{Answer, Follow, Http, may_pass, text, unreachable};
+use crate::repo::Repo;
 
 /// One file of one commit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    /// The dataset.
-    pub(crate) id: &'a str,
+    /// The repository.
+    pub(crate) repo: &'a Repo,
     /// The commit.
     pub(crate) commit: &'a str,
     /// Path in the repository.
@@ -51,8 +51,7 @@ pub(crate) async fn fetch(
     if let Some(path) = cache.snapshot(wanted.commit, wanted.file).filter(|path| path.exists()) {
         return Ok(path);
     }
-    let mut parts = vec!["datasets"];
-    parts.extend(wanted.id.split('/'));
+    let mut parts = wanted.repo.page();
     parts.extend(["resolve", wanted.commit]);
     parts.extend(wanted.file.split('/'));
     let url = http.url(&parts);
@@ -89,7 +88,7 @@ fn announcement(answer: &Answer, file: &str) -> Result<Announced, HubError> {
     let size = text(headers, "x-linked-size").or_else(length).and_then(|size| size.parse().ok());
     let is_sha256 = tag.len() == 64 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
     // A tag of another server's making may hold anything; as a file name it is hashed.
-    let etag = if is_plain(&tag) { tag.clone() } else { hex(&Sha256::digest(tag.as_bytes())) };
+    let etag = if is_plain(&tag) { tag.clone() } else { format!("{:x}", Sha256::digest(tag.as_bytes())) };
     Ok(Announced { etag, sha256: is_sha256.then(|| tag.to_lowercase()), size })
 }
 
@@ -219,7 +218,7 @@ impl Download<'_> {
 fn sha256_of(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut fs::File::open(path)?, &mut hash)?;
-    Ok(hex(&hash.finalize()))
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 fn length(path: &Path) -> u64 {

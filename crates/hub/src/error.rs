@@ -2,12 +2,11 @@
 
 use ai_energy_core::{Fault, FaultKind};
 
-use crate::kinds::KINDS;
-use crate::nearest::nearest;
+use crate::repo::{Kind, Repo};
 
 /// A failure of one request or file.
-#[derive(Debug)]
-pub(crate) enum HubError {
+#[derive(Debug, Clone)]
+pub enum HubError {
     /// No answer: no connection, no name, a time-out, a connection that keeps breaking.
     Unreachable {
         /// What was asked.
@@ -58,26 +57,33 @@ impl HubError {
     }
 
     /// Whether the thing asked for does not exist.
-    pub(crate) fn is_absent(&self) -> bool {
+    pub fn is_absent(&self) -> bool {
         matches!(self, Self::Status { status: 404, .. })
     }
 
+    /// Whether the hub knows no repository of this name, or does not say so: not merely a file or revision of it.
+    pub fn is_unknown_repo(&self) -> bool {
+        let inner = ["GatedRepo", "RevisionNotFound", "EntryNotFound"];
+        let is_inner = |code: &String| inner.contains(&code.as_str());
+        matches!(self, Self::Status { status: 404, code, .. } if !code.as_ref().is_some_and(is_inner))
+    }
+
     /// The fault for the user. `has_token` says whether a token was sent.
-    pub(crate) fn into_fault(self, id: &str, revision: &str, endpoint: &str, has_token: bool) -> Fault {
-        let subject = format!("dataset {id}");
+    pub(crate) fn into_fault(self, repo: &Repo, endpoint: &str, has_token: bool) -> Fault {
+        let subject = repo.subject();
         match self {
             Self::Unreachable { url, cause } => Fault::new(
                 FaultKind::Internal,
                 subject,
                 format!("no answer from {url}: {cause}"),
             )
-            .remedy(
-                "check the network and HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what is cached, and the dataset \
-                     `builtin` needs no network",
-            ),
+            .remedy(format!(
+                "check the network and HF_ENDPOINT; HF_HUB_OFFLINE=1 uses what is cached, and {} needs no network",
+                without_network(repo.kind)
+            )),
             Self::Status { url, status, code, message } => {
                 let said = message.map(|text| format!(" ({text})")).unwrap_or_default();
-                let refused = refusal(status, code.as_deref(), id, revision, endpoint, has_token);
+                let refused = refusal(status, code.as_deref(), repo, endpoint, has_token);
                 let (cause, remedy) = refused.unwrap_or_else(|| {
                     (format!("the hub answered {status} for {url}"), "try again later".to_owned())
                 });
@@ -105,16 +111,15 @@ impl HubError {
 fn refusal(
     status: u16,
     code: Option<&str>,
-    id: &str,
-    revision: &str,
+    repo: &Repo,
     endpoint: &str,
     has_token: bool,
 ) -> Option<(String, String)> {
-    let page = format!("{endpoint}/datasets/{id}");
+    let (page, revision) = (format!("{endpoint}/{}", repo.page().join("/")), &repo.revision);
     let set_token = if has_token {
-        "check that HF_TOKEN is valid and may read this dataset"
+        format!("check that HF_TOKEN is valid and may read this {}", repo.kind.name())
     } else {
-        "set HF_TOKEN to a token of an account that has access"
+        "set HF_TOKEN to a token of an account that has access".to_owned()
     };
     let known = match (status, code) {
         (_, Some("GatedRepo")) => {
@@ -134,20 +139,26 @@ fn refusal(
             "may not be read with this account".to_owned(),
             format!("ask for access at {page}, and {set_token}"),
         ),
-        (404, _) => ("is not on the hub".to_owned(), advice(id)),
+        (404, _) => ("is not on the hub".to_owned(), advice(repo)),
         _ => return None,
     };
     Some(known)
 }
 
-/// What else the name could have meant.
-fn advice(id: &str) -> String {
-    let near = nearest(id, KINDS.iter().map(|kind| kind.name).filter(|name| *name != "hub"));
-    match near {
-        Some(kind) => format!("did you mean `{kind}`?"),
-        None if id.contains('/') => {
-            "check owner and name; a local file is named with its extension".to_owned()
-        }
-        None => "write it as owner/name; a local file is named with its extension".to_owned(),
+/// How else the thing may be written.
+fn advice(repo: &Repo) -> String {
+    let local = match repo.kind {
+        Kind::Dataset => "a local file is named with its extension",
+        Kind::Model => "a local folder is named by its path",
+    };
+    let name = if repo.id.contains('/') { "check owner and name" } else { "write it as owner/name" };
+    format!("{name}; {local}")
+}
+
+/// What serves without any network.
+fn without_network(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Dataset => "the dataset `builtin`",
+        Kind::Model => "a model's local folder",
     }
 }

@@ -73,6 +73,7 @@ impl Hub {
     }
 
     /// Adds a dataset revision; `large` files sit behind the redirect.
+    #[allow(dead_code, reason = "shared by test crates that need one kind each")]
     pub(crate) fn add(
         &self,
         id: &str,
@@ -81,17 +82,34 @@ impl Hub {
         files: &[(&str, &[u8], bool)],
         card: &str,
     ) {
+        self.put(&format!("datasets/{id}"), &format!("datasets/{id}"), (revision, commit), files, card);
+    }
+
+    /// Adds a model, whose files have no kind in their address.
+    #[allow(dead_code, reason = "shared by test crates that need one kind each")]
+    pub(crate) fn add_model(&self, id: &str, commit: &str, files: &[(&str, &[u8], bool)]) {
+        self.put(&format!("models/{id}"), id, ("main", commit), files, "null");
+    }
+
+    fn put(
+        &self,
+        api: &str,
+        page: &str,
+        (revision, commit): (&str, &str),
+        files: &[(&str, &[u8], bool)],
+        card: &str,
+    ) {
         let mut state = self.state.lock().unwrap();
         let siblings: Vec<String> =
             files.iter().map(|(name, _, _)| format!("{{\"rfilename\":\"{name}\"}}")).collect();
         let answer = format!(
-            "{{\"id\":\"{id}\",\"sha\":\"{commit}\",\"gated\":false,\"cardData\":{card},\"siblings\":[{}]}}",
+            "{{\"id\":\"{page}\",\"sha\":\"{commit}\",\"gated\":false,\"cardData\":{card},\"siblings\":[{}]}}",
             siblings.join(",")
         );
         let escaped = revision.replace('/', "%2F");
-        state.api.insert(format!("/api/datasets/{id}/revision/{escaped}"), answer);
+        state.api.insert(format!("/api/{api}/revision/{escaped}"), answer);
         for (name, bytes, large) in files {
-            state.files.insert(format!("/datasets/{id}/resolve/{commit}/{name}"), (bytes.to_vec(), *large));
+            state.files.insert(format!("/{page}/resolve/{commit}/{name}"), (bytes.to_vec(), *large));
         }
     }
 

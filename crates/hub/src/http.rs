@@ -9,8 +9,8 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 
-use super::env::{HubEnv, Retry};
-use super::error::HubError;
+use crate::env::{HubEnv, Retry};
+use crate::error::HubError;
 
 /// Longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
