@@ -9,6 +9,7 @@ pub mod error;
 pub mod files;
 pub mod model;
 pub mod sampling;
+pub mod serve;
 pub mod text;
 #[cfg(feature = "torch")]
 pub mod torch;

@@ -1,0 +1,26 @@
+//! What `ai-energy-torch check` says about the machine: libtorch, devices, kernels.
+//!
+//! Refuses to load a model.
+
+use std::fmt::Write as _;
+
+/// One line a fact, for people and for error messages.
+pub fn check() -> String {
+    let gpus = tch::Cuda::device_count();
+    let (yes, no) = ("yes", "no");
+    let word = |there: bool| if there { yes } else { no };
+    let rows = [
+        ("program", format!("ai-energy-torch {}", env!("CARGO_PKG_VERSION"))),
+        ("cpu threads", tch::get_num_threads().to_string()),
+        ("openmp", word(tch::utils::has_openmp()).to_owned()),
+        ("mkl", word(tch::utils::has_mkl()).to_owned()),
+        ("onednn", word(tch::utils::has_mkldnn()).to_owned()),
+        ("cuda build", word(tch::utils::has_cuda()).to_owned()),
+        ("gpus", gpus.to_string()),
+        ("mps", word(tch::utils::has_mps()).to_owned()),
+    ];
+    rows.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name:12}{value}");
+        text
+    })
+}
