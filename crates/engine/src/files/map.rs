@@ -35,10 +35,6 @@ impl MappedFile {
         &self.map
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The file's name for messages.
     pub(super) fn name(&self) -> String {
         self.path.display().to_string()

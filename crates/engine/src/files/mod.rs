@@ -7,8 +7,12 @@ pub(crate) mod json;
 
 mod folder;
 mod generation;
+mod gguf;
 mod map;
+mod mxfp4;
+mod random;
 mod safetensors;
+mod shapes;
 
 use std::path::Path;
 
@@ -19,6 +23,7 @@ use crate::text::Text;
 use crate::weights::Weights;
 
 pub use self::generation::GenerationConfig;
+pub use self::shapes::{known_shapes, shape_config};
 
 /// How to open a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,5 +57,18 @@ pub fn open(model: &str, how: &FilesOptions) -> Result<ModelFiles, EngineError> 
     if path.is_dir() {
         return folder::open(path, how);
     }
-    Err(EngineError::model(model, "there is no such folder or file"))
+    if path.is_file() {
+        let gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        return if gguf { gguf::open(path, how) } else { Err(not_a_model(model)) };
+    }
+    if how.no_weights {
+        return shapes::open(model, how);
+    }
+    Err(EngineError::model(model, "there is no such folder or file")
+        .remedy("check the path; a model of the Hub is fetched by the program that starts this engine"))
+}
+
+fn not_a_model(model: &str) -> EngineError {
+    EngineError::model(model, "it is neither a folder nor a .gguf file")
+        .remedy("name the folder that the model's config.json is in, or a .gguf file")
 }

@@ -92,17 +92,6 @@ impl SafetensorsWeights {
         most.map_or(if packed { Stored::Bf16 } else { Stored::F32 }, |(format, _)| *format)
     }
 
-    /// Names of all tensors.
-    #[cfg(test)]
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
-    }
-
-    /// How a tensor is stored, where it is there.
-    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
-        Some(&self.tensors.get(name)?.shape)
-    }
-
     fn missing(&self, name: &str) -> EngineError {
         let files: Vec<String> = self.files.iter().map(MappedFile::name).collect();
         EngineError::model(format!("tensor `{name}`"), format!("it is missing from {}", files.join(", ")))
