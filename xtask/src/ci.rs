@@ -13,7 +13,7 @@ pub fn run(root: &Path) -> Result<()> {
     shell(root, "cargo", &["fmt", "--all", "--check"])?;
     crate::test::run(root, &[])?;
     shell(root, "cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
-    let strict = [("RUSTDOCFLAGS", "-D warnings")];
+    let strict = [("RUSTDOCFLAGS", Some("-D warnings"))];
     shell_with(root, "cargo", &["doc", "--workspace", "--no-deps", "--quiet"], &strict)?;
     deny(root)
 }

@@ -10,7 +10,7 @@ use crate::shell_with;
 /// # Errors
 /// The tests cannot be run.
 pub fn run(root: &Path) -> Result<()> {
-    let write = [("AI_ENERGY_WRITE_DOCS", "1")];
+    let write = [("AI_ENERGY_WRITE_DOCS", Some("1"))];
     shell_with(
         root,
         "cargo",

@@ -5,8 +5,11 @@
 pub mod bench;
 pub mod ci;
 pub mod docs;
+pub mod libtorch;
+mod place;
 pub mod test;
 pub mod tidy;
+mod wheels;
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -35,7 +38,7 @@ pub fn shell(root: &Path, program: &str, arguments: &[&str]) -> Result<()> {
     shell_with(root, program, arguments, &[])
 }
 
-/// [`shell`] with environment variables.
+/// [`shell`] with environment variables; one without a value is left out.
 ///
 /// # Errors
 /// As [`shell`].
@@ -43,13 +46,18 @@ pub fn shell_with(
     root: &Path,
     program: &str,
     arguments: &[&str],
-    environment: &[(&str, &str)],
+    environment: &[(&str, Option<&str>)],
 ) -> Result<()> {
     say(&format!("$ {program} {}", arguments.join(" ")));
-    let status = Command::new(program)
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .current_dir(root)
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root);
+    for (name, value) in environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let status = command
         .status()
         .with_context(|| format!("cannot start `{program}`: is it installed and on the PATH?"))?;
     if !status.success() {

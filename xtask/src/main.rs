@@ -9,6 +9,7 @@ cargo xtask JOB
   tidy    the laws of the tree: crate graph, headers, file length, who prints, names in documents
   ci      what a merge needs: fmt, clippy, test, docs, deny
   docs    writes the documents that are generated (config schema, command line reference)
+  libtorch  gets the PyTorch libraries and builds the engine against them
   bench   ratios and agreements measured side by side; never decides a test
 ";
 
@@ -21,6 +22,7 @@ fn main() -> Result<()> {
         Some("tidy") => xtask::tidy::run(&root),
         Some("ci") => xtask::ci::run(&root),
         Some("docs") => xtask::docs::run(&root),
+        Some("libtorch") => xtask::libtorch::run(&root, rest),
         Some("bench") => xtask::bench::run(&root, rest),
         Some("help" | "--help" | "-h") | None => {
             xtask::say(HELP.trim_end());

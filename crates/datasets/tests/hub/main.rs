@@ -9,5 +9,6 @@ mod downloads;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+#[allow(dead_code, reason = "each crate that shares it needs a part")]
 #[path = "../../../hub/tests/support/server.rs"]
 mod server;

@@ -73,7 +73,6 @@ impl Hub {
     }
 
     /// Adds a dataset revision; `large` files sit behind the redirect.
-    #[allow(dead_code, reason = "shared by test crates that need one kind each")]
     pub(crate) fn add(
         &self,
         id: &str,
@@ -86,7 +85,6 @@ impl Hub {
     }
 
     /// Adds a model, whose files have no kind in their address.
-    #[allow(dead_code, reason = "shared by test crates that need one kind each")]
     pub(crate) fn add_model(&self, id: &str, commit: &str, files: &[(&str, &[u8], bool)]) {
         self.put(&format!("models/{id}"), id, ("main", commit), files, "null");
     }

@@ -1,16 +1,11 @@
-//! A model's files through the client, against a hub on this machine. What goes wrong on the way is tested with datasets,
-//! in their crate, over the same server.
-
-#[cfg(test)]
-#[path = "support/server.rs"]
-mod server;
+//! What a snapshot brings, where it lies, and what is said when it cannot be brought.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::server::{COMMIT, Hub as Server, Trouble, sha256};
 use ai_energy_core::FaultKind;
 use ai_energy_hub::{Hub, HubEnv, Repo, Retry, Snapshot};
-use server::{COMMIT, Hub as Server, Trouble, sha256};
 
 struct Bench {
     server: Server,
