@@ -28,6 +28,7 @@ pub mod shares;
 pub mod sources;
 pub mod stats;
 pub mod summary;
+mod topology;
 pub mod warnings;
 
 pub use environment::environment;

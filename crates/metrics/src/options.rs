@@ -2,6 +2,7 @@
 //!
 //! Refuses to know where options come from: files, environment and command line are another crate's business.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -87,6 +88,60 @@ pub struct Options {
     /// Power in watts of all processors together under full load, for the model that stands in where RAPL cannot be
     /// read. Unset: 4 W per hardware thread.
     pub cpu_tdp_watts: Option<f64>,
+    /// Calibrations by device identity (a GPU's UUID, or another `device_id` of the report), each found against a better
+    /// instrument: a factor alone, as in `GPU-…: 1.057`, or `{factor: 1.057, ci95: 0.01}` with its own relative
+    /// uncertainty at 95 %. Every joule of the device is multiplied by the factor.
+    pub gains: BTreeMap<String, Gain>,
+}
+
+/// A calibrated gain.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "GainForm", into = "GainForm")]
+pub struct Gain {
+    /// What the readings are multiplied by.
+    pub factor: f64,
+    /// The factor's relative uncertainty at 95 %; unset, the instrument keeps its own.
+    pub ci95: Option<f64>,
+}
+
+/// How a gain is written.
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum GainForm {
+    Factor(f64),
+    Full {
+        factor: f64,
+        #[serde(default)]
+        ci95: Option<f64>,
+    },
+}
+
+impl From<GainForm> for Gain {
+    fn from(written: GainForm) -> Self {
+        match written {
+            GainForm::Factor(factor) => Self { factor, ci95: None },
+            GainForm::Full { factor, ci95 } => Self { factor, ci95 },
+        }
+    }
+}
+
+impl From<Gain> for GainForm {
+    fn from(gain: Gain) -> Self {
+        match gain.ci95 {
+            None => Self::Factor(gain.factor),
+            ci95 => Self::Full { factor: gain.factor, ci95 },
+        }
+    }
+}
+
+impl JsonSchema for Gain {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Gain".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        GainForm::json_schema(generator)
+    }
 }
 
 impl Default for Options {
@@ -101,6 +156,7 @@ impl Default for Options {
             carbon_intensity_g_per_kwh: None,
             pue: 1.0,
             cpu_tdp_watts: None,
+            gains: BTreeMap::new(),
         }
     }
 }
@@ -163,7 +219,23 @@ pub fn check_options(options: &Options) -> Result<(), Fault> {
         return Err(usage("metrics.cpu_tdp_watts", format!("{watts} is not a power"))
             .remedy("set the processors' design power in watts, for example 65"));
     }
+    check_gains(&options.gains)?;
     check_location(&options.summary()).map(|_| ())
+}
+
+fn check_gains(gains: &BTreeMap<String, Gain>) -> Result<(), Fault> {
+    let bad = gains.iter().find(|(_, gain)| {
+        let factor = gain.factor.is_finite() && gain.factor > 0.0;
+        !factor || gain.ci95.is_some_and(|ci95| !(ci95.is_finite() && ci95 >= 0.0))
+    });
+    match bad {
+        None => Ok(()),
+        Some((device, gain)) => {
+            let object = format!("metrics.gains.{device}");
+            Err(usage(&object, format!("{} is no gain", gain.factor))
+                .remedy("set true energy / measured energy, for example 1.057"))
+        }
+    }
 }
 
 fn check_source_name(name: &str) -> Result<(), Fault> {

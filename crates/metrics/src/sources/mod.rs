@@ -2,18 +2,28 @@
 //!
 //! A new source is one file and one line in [`SOURCES`]. Sources are tried in order, instruments before models, and
 //! each hears which domains already have a counting channel, so that a model never counts a joule that an instrument
-//! counts. Refuses to fail: a source that is not there is reported with its reason and what would bring it.
+//! counts. What counts in the end is decided in [`crate::topology`], over all sources at once. Refuses to fail: a source that is not there is reported with its reason and what would bring it.
 
+mod amdgpu;
+mod battery;
 mod cpu_model;
+mod grace;
+mod jetson;
 pub(crate) mod nvml;
+mod placed;
 mod probe;
 mod ram_model;
 mod rapl;
+mod sysfs;
+
+use std::collections::BTreeSet;
 
 use ai_energy_core::energy::{Domain, EnergySource, SourceDiscovery, UnavailableSource};
 
 use crate::machine;
 use crate::options::{Options, Roots};
+use crate::topology::{self, Claim};
+use placed::Placed;
 
 /// A kind of source.
 pub struct SourceKind {
@@ -23,6 +33,8 @@ pub struct SourceKind {
     pub domains: &'static [Domain],
     /// One line for `list sources`.
     pub description: &'static str,
+    /// `true` where most machines have it: then it is named where it is not selected.
+    pub usual: bool,
     /// Looks whether it is there.
     pub discover: fn(&Search<'_>) -> Found,
 }
@@ -48,6 +60,9 @@ pub struct Found {
     pub warnings: Vec<String>,
     /// The domain whose estimate is of the whole machine though this is a container.
     pub whole_machine: Option<Domain>,
+    /// Domains that the user gave to this source by its options: no other source counts for them, even where this one
+    /// cannot be read.
+    pub claims: Vec<Domain>,
 }
 
 impl Found {
@@ -80,24 +95,56 @@ pub const SOURCES: &[SourceKind] = &[
         name: nvml::NAME,
         domains: &[Domain::Gpu],
         description: "NVIDIA GPUs through NVML: the energy counter, with the power reading as a cross-check",
+        usual: true,
         discover: nvml::discover,
+    },
+    SourceKind {
+        name: amdgpu::NAME,
+        domains: &[Domain::Gpu],
+        description: "AMD GPUs through the kernel driver's power reading (hwmon)",
+        usual: false,
+        discover: amdgpu::discover,
+    },
+    SourceKind {
+        name: jetson::NAME,
+        domains: &[Domain::Gpu, Domain::Cpu, Domain::Ram, Domain::Node],
+        description: "Jetson modules through their INA3221 power monitors",
+        usual: false,
+        discover: jetson::discover,
+    },
+    SourceKind {
+        name: grace::NAME,
+        domains: &[Domain::Cpu, Domain::Node],
+        description: "NVIDIA Grace sockets, memory included, through ACPI power meters",
+        usual: false,
+        discover: grace::discover,
     },
     SourceKind {
         name: rapl::NAME,
         domains: &[Domain::Cpu, Domain::Ram],
         description: "processor packages and memory through RAPL counters (powercap)",
+        usual: true,
         discover: rapl::discover,
+    },
+    SourceKind {
+        name: battery::NAME,
+        domains: &[Domain::Node],
+        description: "the whole machine by its batteries, while they discharge",
+        usual: false,
+        discover: battery::discover,
     },
     SourceKind {
         name: cpu_model::NAME,
         domains: &[Domain::Cpu],
         description: "an estimate from processor load, where no counter covers the processors",
+        usual: true,
         discover: cpu_model::discover,
     },
     SourceKind {
         name: ram_model::NAME,
         domains: &[Domain::Ram],
         description: "an estimate from the amount of memory, where no counter covers it",
+        usual: true,
         discover: ram_model::discover,
     },
 ];
@@ -105,25 +152,66 @@ pub const SOURCES: &[SourceKind] = &[
 /// Looks at the machine for every source that `options` select.
 pub fn discover(options: &Options, roots: &Roots) -> SourceDiscovery {
     let mut discovery = SourceDiscovery::default();
-    let (mut covered, mut whole_machine) = (Vec::new(), Vec::new());
+    let (mut covered, mut whole_machine, mut claims) = (Vec::new(), Vec::new(), Vec::<Claim>::new());
     for kind in SOURCES.iter().filter(|kind| options.sources.includes(kind.name)) {
         let found = (kind.discover)(&Search { options, roots, covered: &covered });
         tracing::debug!(source = kind.name, found = found.source.is_some(), "looked for an energy source");
         if let Some(source) = &found.source {
             let counting = source.channels().iter().filter(|channel| channel.counts);
-            covered.extend(counting.map(|channel| channel.domain));
+            covered.extend(
+                counting
+                    .flat_map(|channel| channel.instrument.contains.iter().copied().chain([channel.domain])),
+            );
         }
+        let position = found.source.as_ref().map(|_| discovery.sources.len());
+        covered.extend(&found.claims);
+        claims.extend(found.claims.into_iter().map(|domain| (domain, position)));
         discovery.sources.extend(found.source);
         discovery.unavailable.extend(found.unavailable);
         discovery.warnings.extend(found.warnings);
         whole_machine.extend(found.whole_machine);
     }
+    discovery.sources = place(discovery.sources, &claims, options);
     discovery.warnings.extend(beyond_container(&whole_machine, roots));
-    for kind in SOURCES.iter().filter(|kind| !options.sources.includes(kind.name)) {
+    let unselected = |kind: &&SourceKind| kind.usual && !options.sources.includes(kind.name);
+    for kind in SOURCES.iter().filter(unselected) {
         let open = kind.domains.iter().filter(|domain| !covered.contains(domain));
         discovery.unavailable.extend(open.map(|domain| not_selected(kind.name, *domain)));
     }
     discovery
+}
+
+/// The sources with what counts decided over all of them, and with the user's calibrations.
+fn place(
+    sources: Vec<Box<dyn EnergySource>>,
+    claims: &[Claim],
+    options: &Options,
+) -> Vec<Box<dyn EnergySource>> {
+    let channels: Vec<_> = sources.iter().map(|source| source.channels().to_vec()).collect();
+    let decided = topology::decide(&channels, claims);
+    let gain = |device: &str| options.gains.get(device);
+    let placed = sources.into_iter().zip(decided);
+    placed
+        .map(|(source, counts)| Box::new(Placed::new(source, &counts, gain)) as Box<dyn EnergySource>)
+        .collect()
+}
+
+/// Positions of the GPUs to read among `count` of a vendor other than the one that `metrics.gpu_ids` and
+/// `CUDA_VISIBLE_DEVICES` name where it has GPUs too. Indices of `metrics.gpu_ids` that name none are said.
+fn wanted_gpus(name: &str, search: &Search<'_>, count: usize, found: &mut Found) -> BTreeSet<usize> {
+    if count == 0 || (search.covered.contains(&Domain::Gpu) && search.roots.visible_gpus.is_some()) {
+        return BTreeSet::new();
+    }
+    let Some(ids) = &search.options.gpu_ids else {
+        return (0..count).collect();
+    };
+    let (there, absent): (BTreeSet<usize>, BTreeSet<usize>) =
+        ids.iter().map(|id| *id as usize).partition(|index| *index < count);
+    for index in absent.iter().filter(|_| !search.covered.contains(&Domain::Gpu)) {
+        let reason = format!("GPU {index} is not there; the driver shows {count}");
+        found.unavailable.push(missing(name, Domain::Gpu, reason, "correct metrics.gpu_ids"));
+    }
+    there
 }
 
 /// Says once for all domains that their estimate is of more than this container.

@@ -2,7 +2,7 @@
 //!
 //! Counts each joule once: packages and memory count; the platform zone (`psys`) overlaps both and is kept for a
 //! cross-check; `core` and `uncore` are parts of their package and are not read; the memory-mapped twin of a package
-//! is not read where the package itself is. Zones that AMD mirrors from die to die are not told apart yet.
+//! is not read where the package itself is. Dies that mirror another's counter are kept, and do not count.
 
 use std::fs;
 use std::io::{Error, ErrorKind};
@@ -16,7 +16,7 @@ use ai_energy_core::figure::Provenance;
 
 use super::probe::{Burst, burst};
 use super::{Found, Search, missing};
-use crate::machine;
+use crate::{machine, topology};
 
 /// The source's name.
 pub(super) const NAME: &str = "rapl";
@@ -26,6 +26,9 @@ const GAIN_CI95: f64 = 0.05;
 
 /// The counters move every millisecond or so.
 const PROBE: Burst = Burst { limit: Duration::from_millis(20), pause: Duration::from_micros(300) };
+
+/// Between two looks at packages that might mirror each other: many times the millisecond in which counters move.
+const MIRROR_PAUSE: Duration = Duration::from_millis(50);
 
 /// A zone as the folder shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +47,10 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     let zones = zones(&search.roots.powercap);
     if zones.is_empty() {
         let (reason, remedy) = absent(search);
-        return both(&reason, &remedy);
+        let mut found = both(&reason, &remedy);
+        // Processors that other instruments measure need no word about RAPL.
+        found.unavailable.retain(|missing| !search.covered.contains(&missing.domain));
+        return found;
     }
     let mut channels = Vec::new();
     let mut files = Vec::new();
@@ -68,6 +74,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     if let Some((reason, remedy)) = refused {
         return both(&reason, &remedy);
     }
+    drop_mirrors(&mut channels, &files);
     let mut found = match channels.is_empty() {
         true => Found::default(),
         false => Found::source(Rapl { channels, files, probed: false }),
@@ -79,6 +86,26 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         found.unavailable.push(missing(NAME, Domain::Ram, "this processor shows no memory zone (dram)", ""));
     }
     found
+}
+
+/// Dies of some AMD processors show one counter several times: packages whose values are the same in two looks, moved
+/// in between, count once.
+fn drop_mirrors(channels: &mut [Channel], files: &[PathBuf]) {
+    let look = || -> Vec<u64> { files.iter().map(|file| read_number(file).unwrap_or(0)).collect() };
+    let packages = |index: &usize| channels.get(*index).is_some_and(|channel| channel.domain == Domain::Cpu);
+    let packages: Vec<usize> = (0..files.len()).filter(packages).collect();
+    let of = |values: &[u64]| -> Vec<u64> { packages.iter().map(|index| values[*index]).collect() };
+    let first = of(&look());
+    let alike = (1..first.len()).any(|index| first[..index].contains(&first[index]));
+    if !alike {
+        return;
+    }
+    std::thread::sleep(MIRROR_PAUSE);
+    let repeated = topology::mirrors(&first, &of(&look()));
+    for (index, _) in packages.iter().zip(repeated).filter(|(_, repeats)| *repeats) {
+        channels[*index].counts = false;
+        channels[*index].source.push_str(" (repeats another die's)");
+    }
 }
 
 fn both(reason: &str, remedy: &str) -> Found {
@@ -136,7 +163,7 @@ fn role(zone: &Zone, all: &[Zone]) -> Option<(Domain, bool)> {
     match zone.name.as_str() {
         name if name.starts_with("package") => Some((Domain::Cpu, true)),
         "dram" => Some((Domain::Ram, true)),
-        "psys" => Some((Domain::Node, false)),
+        "psys" => Some((Domain::Node, true)),
         _ => None,
     }
 }
