@@ -3,6 +3,8 @@
 //! Refuses to compute with packed values: they are unpacked when they are asked for, so a model takes the memory of its
 //! number format, not of its file.
 
+#[cfg(test)]
+mod builder;
 mod config;
 mod kquants;
 mod names;
