@@ -26,7 +26,8 @@ impl Candidates {
             self.keep_top(top_k);
         }
         let most = self.list.iter().map(|candidate| candidate.0).fold(f32::NEG_INFINITY, f32::max);
-        let weight = |logit: f32| f64::from(logit - most).exp();
+        // An infinite logit is as probable as itself, and the difference of two would be no number.
+        let weight = |logit: f32| if logit >= most { 1.0 } else { f64::from(logit - most).exp() };
         if how.top_p < 1.0 {
             self.keep_mass(how.top_p, weight);
         }
@@ -90,5 +91,12 @@ impl Candidates {
         }
         // Rounding may leave a crumb at the end.
         self.list.last().map(|candidate| candidate.1)
+    }
+
+    /// Each candidate with its probability.
+    #[cfg(test)]
+    pub(super) fn probabilities(&self) -> impl Iterator<Item = (u32, f64)> {
+        let total: f64 = self.weights.iter().sum();
+        self.list.iter().zip(&self.weights).map(move |(candidate, weight)| (candidate.1, weight / total))
     }
 }

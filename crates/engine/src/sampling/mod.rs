@@ -8,3 +8,6 @@ mod settings;
 
 pub use self::sampler::Sampler;
 pub use self::settings::{Sampling, Settings};
+
+#[cfg(test)]
+mod tests;
