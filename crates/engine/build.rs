@@ -1,25 +1,54 @@
-//! Tells the linker and the program where libtorch is; without the feature `torch` there is nothing to do.
+//! Builds the small C++ file over libtorch and tells the linker and the program where libtorch is; without the feature
+//! `torch` there is nothing to do.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     #[cfg(feature = "torch")]
-    torch::link();
+    torch::build();
 }
 
 /// What needs libtorch.
 #[cfg(feature = "torch")]
 mod torch {
     use std::env;
+    use std::path::{Path, PathBuf};
 
-    /// Where the program looks for libtorch: beside itself once it is installed, else where it was built against.
+    /// Where an installed program finds libtorch, as seen from its own folder.
     const BESIDE: [&str; 2] = ["../lib/torch/lib", "lib/torch/lib"];
+    const SOURCE: &str = "native/ops.cpp";
 
-    /// Passes the run-time search path to the linker, for the program, tests, benches and examples of this package.
-    pub(super) fn link() {
+    pub(super) fn build() {
+        println!("cargo:rerun-if-changed={SOURCE}");
+        println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+        println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
         // torch-sys tells its direct dependants where it found libtorch; its own search path does not reach them.
-        println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
-        let family = env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
-        let origin = match family.as_str() {
+        let libraries = env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from);
+        let os = env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
+        compile(libraries.as_deref(), &os);
+        link(libraries.as_deref(), &os);
+    }
+
+    fn compile(libraries: Option<&Path>, os: &str) {
+        let headers = env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
+        let headers = headers.or_else(|| env::var_os("LIBTORCH").map(PathBuf::from));
+        let headers = libraries.and_then(Path::parent).map(Path::to_path_buf).or(headers).unwrap_or_default();
+        let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
+        let mut build = cc::Build::new();
+        build.cpp(true).pic(true).warnings(false).file(SOURCE);
+        build.include(headers.join("include")).include(headers.join("include/torch/csrc/api/include"));
+        build
+            .std("c++17")
+            .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+            .define("GLOG_USE_GLOG_EXPORT", None);
+        if os == "windows" {
+            build.flag("/permissive-");
+        }
+        build.compile("ai_energy_ops");
+    }
+
+    /// The run-time search path of the program, the tests, the benches and the examples of this package.
+    fn link(libraries: Option<&Path>, os: &str) {
+        let origin = match os {
             "linux" => "$ORIGIN",
             "macos" => "@loader_path",
             _ => return,
@@ -27,8 +56,8 @@ mod torch {
         for folder in BESIDE {
             println!("cargo:rustc-link-arg=-Wl,-rpath,{origin}/{folder}");
         }
-        if let Ok(folder) = env::var("DEP_TCH_LIBTORCH_LIB") {
-            println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
+        if let Some(folder) = libraries {
+            println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is worth knowing about a loaded model, for reports and benchmarks.
 
 /// What is worth knowing about a loaded model.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize)]
 pub struct ModelFacts {
     /// The family that described it.
     pub family: String,
@@ -27,8 +27,6 @@ pub struct ModelFacts {
     pub max_context: usize,
     /// Logits a token.
     pub vocab_size: usize,
-    /// libtorch's version.
-    pub libtorch: String,
     /// Anything a reader of the results should know.
     pub remarks: Vec<String>,
 }

@@ -33,8 +33,24 @@ pub struct LoadOptions {
     pub max_memory: BTreeMap<String, String>,
     /// Weight-only quantisation.
     pub quantization: Quantization,
+    /// Positions a row that room is planned for when layers are spread over devices.
+    pub expected_positions: usize,
+    /// Parts that the processor is taken for when `device` is `cpu`: more than one stand in for several devices, named `0`,
+    /// `1` and so on in `max_memory`, so that the spreading of layers can be tried without GPUs.
+    pub processors: usize,
     /// Threads that compute on the CPU; `None` for one a physical core that this process may use.
     pub threads: Option<usize>,
+}
+
+impl Quantization {
+    /// Its name in reports; empty for none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+        }
+    }
 }
 
 impl Default for LoadOptions {
@@ -46,6 +62,8 @@ impl Default for LoadOptions {
             device_map: DeviceMap::Auto,
             max_memory: BTreeMap::new(),
             quantization: Quantization::None,
+            expected_positions: 2048,
+            processors: 1,
             threads: None,
         }
     }
@@ -66,6 +84,8 @@ impl LoadOptions {
             device_map: options.device_map,
             max_memory: options.max_memory.clone().unwrap_or_default(),
             quantization,
+            expected_positions: 2048 * options.batch_size.max(1) as usize,
+            processors: 1,
             threads: options.engine_options.threads.map(|threads| threads as usize),
         }
     }
