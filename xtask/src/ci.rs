@@ -3,19 +3,33 @@
 use anyhow::Result;
 use std::path::Path;
 
+use crate::libtorch::{self, Libtorch};
+use crate::test::{TORCH, run_all};
 use crate::{say, shell, shell_with, succeeds};
 
-/// Runs format check, tests, lints, documentation and the dependency policy, cheapest first.
+/// Runs format check, tests, lints, documentation and the dependency policy, cheapest first. The engine is part of all of
+/// it, so libtorch must be had.
 ///
 /// # Errors
 /// The first step that fails.
 pub fn run(root: &Path) -> Result<()> {
     shell(root, "cargo", &["fmt", "--all", "--check"])?;
-    crate::test::run(root, &[])?;
-    shell(root, "cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
-    let strict = [("RUSTDOCFLAGS", Some("-D warnings"))];
-    shell_with(root, "cargo", &["doc", "--workspace", "--no-deps", "--quiet"], &strict)?;
+    let libtorch = libtorch::ensure()?;
+    say(&format!("libtorch: {}", libtorch.what));
+    run_all(root, &libtorch)?;
+    lint(root, &libtorch)?;
     deny(root)
+}
+
+/// The lints without libtorch, as most builds are, and with it; the second looks at the engine alone anew.
+fn lint(root: &Path, libtorch: &Libtorch) -> Result<()> {
+    let environment = libtorch.environment()?;
+    let strict = ["--all-targets", "--quiet", "--", "-D", "warnings"];
+    shell(root, "cargo", &[&["clippy", "--workspace"], &strict[..]].concat())?;
+    shell_with(root, "cargo", &[&["clippy", "--workspace"], &TORCH[..], &strict].concat(), &environment)?;
+    let environment = [&environment[..], &[("RUSTDOCFLAGS", Some("-D warnings"))]].concat();
+    let arguments = [&["doc", "--workspace", "--no-deps", "--quiet"], &TORCH[..]].concat();
+    shell_with(root, "cargo", &arguments, &environment)
 }
 
 /// Licences, bans and sources. The advisory database is fetched from outside, so it is asked only where it can be.

@@ -5,8 +5,10 @@
 pub mod bench;
 pub mod ci;
 pub mod docs;
+mod fetch;
 pub mod libtorch;
 mod place;
+mod small_model;
 pub mod test;
 pub mod tidy;
 mod wheels;
@@ -22,6 +24,11 @@ use std::process::Command;
 pub fn workspace_root() -> Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().map(Path::to_owned).context("xtask lies in no workspace")
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 /// Prints one line for the developer. The only place in this crate that prints.

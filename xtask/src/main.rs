@@ -1,6 +1,7 @@
 //! The workspace's own tool: `cargo xtask JOB`. One module a job; refuses to know what the product does.
 
 use anyhow::{Result, bail};
+use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask JOB
@@ -13,7 +14,17 @@ cargo xtask JOB
   bench   ratios and agreements measured side by side; never decides a test
 ";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match job() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            xtask::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn job() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rest = arguments.get(1..).unwrap_or_default();
     let root = xtask::workspace_root()?;

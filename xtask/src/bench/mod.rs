@@ -32,8 +32,7 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
 }
 
 fn program(root: &Path) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join("release/ai-energy-benchmark")
+    crate::target(root).join("release/ai-energy-benchmark")
 }
 
 /// A folder for a benchmark's results that goes when it is dropped.

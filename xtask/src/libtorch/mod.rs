@@ -2,14 +2,16 @@
 //!
 //! Refuses to know what the engine does.
 
-mod install;
 mod source;
 mod table;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use self::source::Choice;
+use self::table::VERSION;
+use crate::fetch::{self, Wanted};
 use crate::{say, shell_with};
 
 /// How the job is called.
@@ -78,8 +80,62 @@ pub fn ensure() -> Result<Libtorch> {
             if !remark.is_empty() {
                 say(&remark);
             }
-            let what = format!("PyTorch {}, CPU libraries from its wheel", table::VERSION);
-            Ok(Libtorch { folder: install::fetched()?, what, exact: true })
+            let what = format!("PyTorch {}, CPU libraries from its wheel", VERSION);
+            Ok(Libtorch { folder: fetched()?, what, exact: true })
         }
+    }
+}
+
+/// The folder `torch` of the fetched libtorch, fetched first where it is not there.
+fn fetched() -> Result<PathBuf> {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let Some(parts) = table::parts(os, arch) else {
+        bail!(
+            "libtorch is not fetched for {os} on {arch}: install PyTorch {VERSION} (pip install torch=={VERSION}) and set \
+             LIBTORCH_USE_PYTORCH=1, or set LIBTORCH to an unpacked libtorch {VERSION}"
+        )
+    };
+    let finish = |root: &Path| {
+        if parts.stub {
+            make_stub(&root.join("torch/lib/libtorch.so"))?;
+        }
+        // The wheel lacks this file, by which torch-sys checks the version.
+        fetch::write(&root.join("torch/build-version"), VERSION)
+    };
+    let folder = fetch::folder(&Wanted {
+        name: &format!("libtorch-{VERSION}"),
+        what: "libtorch",
+        wheels: parts.wheels,
+        platforms: parts.platforms,
+        room: parts.room,
+        layout: 1,
+        needed: parts.libraries,
+        finish: &finish,
+    })?;
+    Ok(folder.join("torch"))
+}
+
+/// A library without contents, for the linker's `-ltorch`.
+fn make_stub(path: &Path) -> Result<()> {
+    let status = Command::new("cc")
+        .args(["-shared", "-fPIC", "-Wl,-soname,libtorch.so", "-x", "c", "/dev/null", "-o"])
+        .arg(path)
+        .status()
+        .context("there is no C compiler `cc`: apt-get install build-essential")?;
+    if !status.success() {
+        bail!("`cc` could not make {}", path.display());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    #[test]
+    fn the_stub_is_a_library() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("libtorch.so");
+        super::make_stub(&path).unwrap();
+        assert!(std::fs::read(&path).unwrap().starts_with(b"\x7fELF"));
     }
 }
