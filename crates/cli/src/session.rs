@@ -104,6 +104,7 @@ impl Session {
         let roots = Roots::default();
         let clock = Clock::start();
         let tally = Arc::new(ai_energy_core::backend::Tally::default());
+        let sources = assemble::sources(&self.settings, &roots);
         let plan = Plan {
             name: self.settings.name.clone(),
             run_id,
@@ -113,6 +114,7 @@ impl Session {
             },
             generation: self.generation,
             sampling_interval_ms: self.settings.metrics.options.interval_ms,
+            idle_seconds: self.settings.metrics.options.idle_seconds.resolve(&sources),
             keep_text: self.settings.scenario.keep_text,
         };
         let progress = Progress::start(globals, Arc::clone(&tally), clock);
@@ -124,12 +126,13 @@ impl Session {
             prompts: self.prompts,
             dataset: self.dataset,
             checks: self.checks,
-            sources: assemble::sources(&self.settings, &roots),
+            sources,
             observers,
             clock,
             stop,
             tally,
             started_at: crate::place::rfc3339(SystemTime::now()),
+            grid: None,
             environment: ai_energy_metrics::environment(&roots),
             warnings: self.warnings,
         };

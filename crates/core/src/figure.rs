@@ -52,6 +52,13 @@ pub struct Figure {
     pub reason: Option<String>,
 }
 
+impl Default for Figure {
+    /// Not known: the version that wrote the report did not compute it.
+    fn default() -> Self {
+        Self::unavailable("", "not computed")
+    }
+}
+
 impl Figure {
     /// A figure with a value. Values that are not finite become unavailable: they would not survive JSON.
     pub fn new(value: f64, unit: &str, provenance: Provenance, source: impl Into<String>) -> Self {

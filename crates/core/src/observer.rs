@@ -1,12 +1,18 @@
 //! The seam for whoever watches a run as it goes: the journal, the progress line, a library user.
 
+use std::time::Duration;
+
 use crate::clock::Stamp;
 use crate::energy::{Channel, EnergyReading};
+use crate::phase::PhaseKind;
 use crate::record::RequestRecord;
 
 /// Hears what happens. Called from the load's and the sampler's threads: must return at once, hence hands work that
 /// takes time (a disk, a terminal) to a thread of its own.
 pub trait Observer: Send + Sync {
+    /// A stretch of the run outside the load begins, such as idling; `expected` is its planned length.
+    fn phase_started(&self, _kind: PhaseKind, _at: Stamp, _expected: Duration) {}
+
     /// The load begins: `requests` will be run.
     fn load_started(&self, _at: Stamp, _requests: usize) {}
 

@@ -33,6 +33,9 @@ pub struct Plan {
     pub generation: GenerationParams,
     /// Milliseconds between two rounds of sensor readings.
     pub sampling_interval_ms: u32,
+    /// Seconds of idling that are measured before the load and again after it; 0 measures none.
+    #[serde(default)]
+    pub idle_seconds: f64,
     /// Keep the generated texts in the record.
     pub keep_text: bool,
 }

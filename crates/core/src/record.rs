@@ -12,6 +12,8 @@ use crate::dataset::DatasetInfo;
 use crate::energy::{Channel, EnergyReading, GpuSample, GpuState, UnavailableSource};
 use crate::plan::Plan;
 
+pub use crate::phase::{Phase, PhaseKind};
+
 /// Which stream of a generation a chunk belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -223,27 +225,6 @@ impl RequestRecord {
     }
 }
 
-/// What a stretch of the run was for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PhaseKind {
-    /// The measured requests: from the first one scheduled to the last one ended.
-    Load,
-}
-
-/// A stretch of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Phase {
-    /// What it was for.
-    pub kind: PhaseKind,
-    /// Its begin.
-    #[serde(rename = "start_ns")]
-    pub start: Stamp,
-    /// Its end.
-    #[serde(rename = "end_ns")]
-    pub end: Stamp,
-}
-
 /// Why a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -317,6 +298,31 @@ pub struct SamplerFault {
     pub gone: bool,
 }
 
+/// What the client itself used: this program, on the machine it ran on.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientUsage {
+    /// CPU time of the whole process over the load, the sampler's included, s; `None` where the system does not tell.
+    pub load_cpu_seconds: Option<f64>,
+}
+
+/// A grid's carbon intensity at the time of the run, as a service told it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GridIntensity {
+    /// The grid's zone in the service's own code, for example `DE` or `US-CAL-CISO`.
+    pub zone: String,
+    /// Intensity, gCO2e/kWh.
+    pub g_per_kwh: f64,
+    /// The hour it is of, RFC 3339, as the service wrote it.
+    pub at: String,
+    /// What it includes: `lifecycle` or `direct`, as the service says.
+    pub kind: String,
+    /// `true` where the service estimated it; `None` where it does not say.
+    pub estimated: Option<bool>,
+    /// The service, for reports.
+    pub source: String,
+}
+
 /// Tokens since a server started, by its own counters, over all its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerCounters {
@@ -359,6 +365,12 @@ pub struct RunRecord {
     pub gpu_samples: Vec<GpuSample>,
     /// What sampling cost.
     pub sampler: SamplerStats,
+    /// What the client itself used.
+    #[serde(default)]
+    pub client: ClientUsage,
+    /// The grid's intensity at the time, where a service was asked.
+    #[serde(default)]
+    pub grid: Option<GridIntensity>,
     /// Why it ended.
     pub ending: Ending,
     /// `true` where any part was a fake: every report says so.
@@ -372,6 +384,11 @@ pub struct RunRecord {
 impl RunRecord {
     /// The window of the measured requests; `None` where none was sent.
     pub fn load_window(&self) -> Option<(Stamp, Stamp)> {
-        self.phases.iter().find(|phase| phase.kind == PhaseKind::Load).map(|phase| (phase.start, phase.end))
+        self.phase(PhaseKind::Load).map(|phase| (phase.start, phase.end))
+    }
+
+    /// The first stretch of this kind.
+    pub fn phase(&self, kind: PhaseKind) -> Option<Phase> {
+        self.phases.iter().copied().find(|phase| phase.kind == kind)
     }
 }

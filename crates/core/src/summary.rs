@@ -2,12 +2,22 @@
 //!
 //! Field names and units are a contract: `benchmark_report.json` serialises this under `figures`.
 
+mod attribution;
+mod codecarbon;
+mod phases;
+mod validity;
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::energy::Domain;
 use crate::figure::Figure;
 use crate::record::{ErrorClass, TokenCountSource};
+
+pub use attribution::{PrefillDecode, RequestShare, RequestShares};
+pub use codecarbon::CodeCarbonMethod;
+pub use phases::{DomainSplit, Efficiency, EnergySplit, IdlePower, PhaseEnergy, Stretch};
+pub use validity::{Validity, ValidityCheck, Verdict};
 
 /// Version of the summary's shape; rises when a field changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -165,6 +175,28 @@ pub struct Energy {
     pub wh_per_1000_requests: Figure,
     /// What servers reported by themselves, summed over the requests that carry it, J.
     pub server_reported: Option<Figure>,
+    /// Idle power of each domain; empty where idling was not measured.
+    #[serde(default)]
+    pub idle: Vec<IdlePower>,
+    /// Gross, idle and net energy of each stretch of the run.
+    #[serde(default)]
+    pub phases: Vec<PhaseEnergy>,
+    /// What follows from energy, work and time.
+    #[serde(default)]
+    pub efficiency: Efficiency,
+    /// Energy by kind of work.
+    #[serde(default)]
+    pub prefill_decode: PrefillDecode,
+    /// Energy by request.
+    #[serde(default)]
+    pub requests: RequestShares,
+}
+
+impl Energy {
+    /// The energy of one stretch of the run.
+    pub fn phase(&self, phase: Stretch) -> Option<&PhaseEnergy> {
+        self.phases.iter().find(|entry| entry.phase == phase)
+    }
 }
 
 /// Emissions of the run.
@@ -186,8 +218,17 @@ pub struct Carbon {
     pub region: Option<String>,
     /// Year the intensity is of.
     pub intensity_year: Option<u16>,
+    /// Licence and attribution of the intensity's source, where it has one.
+    #[serde(default)]
+    pub licence: Option<String>,
     /// Power usage effectiveness that the energy was multiplied by for the emissions.
     pub pue: f64,
+    /// Water usage effectiveness, litres per kWh of the machine's energy, where it was given.
+    #[serde(default)]
+    pub wue: Option<f64>,
+    /// Water used on site, L: total energy × water usage effectiveness.
+    #[serde(default)]
+    pub water: Figure,
 }
 
 /// Something the reader should know before trusting a figure.
@@ -220,6 +261,12 @@ pub struct Summary {
     pub energy: Energy,
     /// Emissions.
     pub carbon: Carbon,
+    /// The same run by CodeCarbon's method, with `metrics.type: codecarbon`.
+    #[serde(default)]
+    pub codecarbon: Option<CodeCarbonMethod>,
+    /// Whether the energy figures can be relied on.
+    #[serde(default)]
+    pub validity: Validity,
     /// What to know.
     pub warnings: Vec<Warning>,
 }

@@ -10,8 +10,8 @@ use ai_energy_core::record::{Ending, Generation, RequestError, TokenCount, Token
 use ai_energy_core::runner::{self, Parts, Stop};
 use ai_energy_core::{
     Backend, BackendInfo, Check, Clock, DatasetInfo, Domain, EnergySource, ErrorClass, Fault,
-    FormattedPrompt, GenerationParams, LoadPlan, Observer, Plan, PromptContent, ReadFault, RequestRecord,
-    SourceDiscovery,
+    FormattedPrompt, GenerationParams, LoadPlan, Observer, PhaseKind, Plan, PromptContent, ReadFault,
+    RequestRecord, SourceDiscovery, Stamp,
 };
 use async_trait::async_trait;
 use serde_json::Map;
@@ -23,6 +23,7 @@ fn plan(concurrency: usize) -> Plan {
         load: LoadPlan { concurrency, max_consecutive_failures: 3 },
         generation: GenerationParams { max_new_tokens: Some(4), ..GenerationParams::default() },
         sampling_interval_ms: 5,
+        idle_seconds: 0.0,
         keep_text: false,
     }
 }
@@ -55,6 +56,7 @@ fn parts(backend: impl Backend + 'static, prompts: usize) -> Parts {
         stop: Stop::new(),
         tally: Arc::new(Tally::default()),
         started_at: "2026-01-01T00:00:00Z".to_owned(),
+        grid: None,
         environment: Map::new(),
         warnings: Vec::new(),
     }
@@ -293,4 +295,73 @@ async fn a_request_whose_task_dies_has_failed_and_is_not_forgotten() {
     assert_eq!(indices, [0, 1, 2, 3]);
     let failed: Vec<_> = record.requests.iter().filter(|request| request.failed()).collect();
     assert_eq!((failed.len(), failed[0].prompt_index), (1, 1));
+}
+
+/// Stops the run as soon as a phase of this kind begins.
+struct StopAt(PhaseKind, Stop);
+
+impl Observer for StopAt {
+    fn phase_started(&self, kind: PhaseKind, _at: Stamp, expected: Duration) {
+        assert!(expected > Duration::ZERO);
+        if kind == self.0 {
+            self.1.cancel();
+        }
+    }
+}
+
+#[tokio::test]
+async fn idling_is_measured_on_either_side_of_the_load_and_readings_enclose_it() {
+    let plan = Plan { idle_seconds: 0.05, ..plan(2) };
+    let record = runner::run(plan, parts(quick(), 6)).await;
+    let kinds: Vec<_> = record.phases.iter().map(|phase| phase.kind).collect();
+    assert_eq!(kinds, [PhaseKind::IdleBefore, PhaseKind::Load, PhaseKind::Drain, PhaseKind::IdleAfter]);
+    let [before, load, drain, after] = record.phases[..] else { panic!("four phases") };
+    for idle in [before, after] {
+        assert!(idle.end.since(idle.start) >= Duration::from_millis(50), "{idle:?}");
+    }
+    assert!(before.end <= load.start && load.end <= after.start && drain.end == load.end);
+    let mut ends: Vec<_> = record.requests.iter().map(|request| request.generation.end).collect();
+    ends.sort_unstable();
+    assert_eq!(drain.start, ends[4], "two slots: the fifth end of six leaves one free");
+    assert!(record.readings.first().unwrap().at <= before.start);
+    assert!(record.readings.last().unwrap().at >= after.end);
+    assert!(record.client.load_cpu_seconds.unwrap() >= 0.0);
+}
+
+#[tokio::test]
+async fn without_idle_seconds_nothing_idles() {
+    let record = runner::run(plan(1), parts(quick(), 2)).await;
+    assert_eq!(record.phase(PhaseKind::IdleBefore), None);
+    assert_eq!(record.phase(PhaseKind::IdleAfter), None);
+}
+
+#[tokio::test]
+async fn a_stop_ends_idling_at_once() {
+    for kind in [PhaseKind::IdleBefore, PhaseKind::IdleAfter] {
+        let mut parts = parts(quick(), 2);
+        parts.observers.push(Arc::new(StopAt(kind, parts.stop.clone())));
+        let plan =
+            Plan { idle_seconds: if kind == PhaseKind::IdleBefore { 3600.0 } else { 0.02 }, ..plan(1) };
+        let record = runner::run(plan, parts).await;
+        let phase = record.phase(kind).unwrap();
+        assert!(phase.end.since(phase.start) < Duration::from_secs(60), "{phase:?}");
+        let (sent, ending) = match kind {
+            PhaseKind::IdleBefore => (0, Ending::Interrupted),
+            _ => (2, Ending::Complete),
+        };
+        assert_eq!((record.requests.len(), &record.ending), (sent, &ending), "{kind:?}");
+        assert!(kind == PhaseKind::IdleAfter || record.phase(PhaseKind::IdleAfter).is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_an_older_version_reads() {
+    let record = runner::run(plan(1), parts(quick(), 1)).await;
+    let mut value = serde_json::to_value(&record).unwrap();
+    for key in ["client", "grid"] {
+        assert!(value.as_object_mut().unwrap().remove(key).is_some(), "{key}");
+    }
+    assert!(value["plan"].as_object_mut().unwrap().remove("idle_seconds").is_some());
+    let old: ai_energy_core::RunRecord = serde_json::from_value(value).unwrap();
+    assert_eq!((old.plan.idle_seconds, old.client.load_cpu_seconds, old.grid), (0.0, None, None));
 }

@@ -35,7 +35,10 @@ pub fn carbon(total: &Figure, location: Option<&Location>, pue: f64, shares: &Sh
         region: location.and_then(|place| place.region.clone()),
         intensity_year: location.map_or(Some(2019), |place| place.year),
         intensity,
+        licence: None,
         pue,
+        wue: None,
+        water: Figure::unavailable("L", "metrics.wue is not set"),
     }
 }
 

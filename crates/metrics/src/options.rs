@@ -2,6 +2,8 @@
 //!
 //! Refuses to know where options come from: files, environment and command line are another crate's business.
 
+mod idle;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::location::check_location;
 use crate::sources::SOURCES;
 use crate::summary::SummaryOptions;
+
+pub use idle::IdleSeconds;
 
 /// Which sources to look for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -74,6 +78,10 @@ pub struct Options {
     /// Milliseconds between two rounds of sensor readings.
     #[schemars(range(min = 1))]
     pub interval_ms: u32,
+    /// Seconds of idling measured before the load and again after it, for energy above idle: `auto` (3 s where an
+    /// instrument counts energy, none where all is modelled or nothing is read) or a number; 0 measures none.
+    #[schemars(with = "idle::Written")]
+    pub idle_seconds: IdleSeconds,
     /// Indices of the GPUs to measure, as NVML numbers them. Unset: those that `CUDA_VISIBLE_DEVICES` names, or
     /// all where that is unset too.
     pub gpu_ids: Option<Vec<u32>>,
@@ -150,6 +158,7 @@ impl Default for Options {
         Self {
             sources: SourceSelection::Auto,
             interval_ms: 100,
+            idle_seconds: IdleSeconds::Auto,
             gpu_ids: None,
             country_iso_code: None,
             region: None,
@@ -212,6 +221,14 @@ pub fn check_options(options: &Options) -> Result<(), Fault> {
     if options.interval_ms == 0 {
         return Err(usage("metrics.interval_ms", "0 ms between readings is no interval")
             .remedy("set 1 or more; 100 suits most sensors"));
+    }
+    if let IdleSeconds::Seconds(seconds) = options.idle_seconds
+        && !(0.0..=idle::MOST_SECONDS).contains(&seconds)
+    {
+        let cause = format!("{seconds} s is no time to idle for");
+        return Err(
+            usage("metrics.idle_seconds", cause).remedy("set auto, or 0 to 3600; 0 measures no idling")
+        );
     }
     if let Some(watts) = options.cpu_tdp_watts
         && !(watts.is_finite() && watts > 0.0)
@@ -311,6 +328,8 @@ mod tests {
         assert_eq!(check_options(&good), Ok(()));
         for bad in [
             Options { interval_ms: 0, ..good.clone() },
+            Options { idle_seconds: IdleSeconds::Seconds(-1.0), ..good.clone() },
+            Options { idle_seconds: IdleSeconds::Seconds(f64::NAN), ..good.clone() },
             Options { cpu_tdp_watts: Some(-1.0), ..good.clone() },
             Options { pue: 0.5, ..good.clone() },
             Options { pue: f64::NAN, ..good.clone() },

@@ -7,7 +7,7 @@ use ai_energy_core::RunRecord;
 use ai_energy_core::energy::Domain;
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::record::RequestRecord;
-use ai_energy_core::summary::{Counts, DomainEnergy, Energy, SCHEMA_VERSION, Summary, Tokens};
+use ai_energy_core::summary::{Counts, DomainEnergy, Energy, SCHEMA_VERSION, Summary, Tokens, Validity};
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 
 use crate::carbon::carbon;
@@ -84,6 +84,8 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
         latency: latency(&record.requests),
         energy: energy(&shares, domains, &results, total, server_reported),
         carbon,
+        codecarbon: None,
+        validity: Validity::default(),
         counts,
         tokens,
         warnings,
@@ -172,5 +174,10 @@ fn energy(
         domains,
         total,
         server_reported,
+        idle: Vec::new(),
+        phases: Vec::new(),
+        efficiency: Default::default(),
+        prefill_decode: Default::default(),
+        requests: Default::default(),
     }
 }

@@ -71,6 +71,7 @@ fn run(found: SourceDiscovery) -> RunRecord {
         stop: Stop::new(),
         tally: Arc::new(Tally::default()),
         started_at: String::new(),
+        grid: None,
         environment: Map::new(),
         warnings: Vec::new(),
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ai_energy_core::backend::Tally;
 use ai_energy_core::energy::ChannelKind;
-use ai_energy_core::{Channel, EnergyReading, Observer, RequestRecord, Stamp};
+use ai_energy_core::{Channel, EnergyReading, Observer, PhaseKind, RequestRecord, Stamp};
 
 use crate::terminal::text::{Glyphs, fit, width_of};
 use crate::terminal::units::{clock, significant};
@@ -24,6 +24,8 @@ const NARROWEST_BAR: usize = 5;
 /// What the live line shows at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LiveState {
+    /// What goes on outside the load, and the time left of it, such as idling; `None` during the load.
+    pub phase: Option<(PhaseKind, Duration)>,
     /// Requests that have ended.
     pub done: usize,
     /// Of those, failed.
@@ -50,6 +52,8 @@ pub struct LiveMeter {
 #[derive(Debug, Default)]
 struct Inner {
     start: Option<Stamp>,
+    /// A stretch outside the load and its planned end.
+    phase: Option<(PhaseKind, Stamp)>,
     done: usize,
     failed: usize,
     total: usize,
@@ -80,6 +84,7 @@ impl LiveMeter {
         trim(&mut inner.tokens);
         let elapsed = inner.start.map_or(Duration::ZERO, |start| now.since(start));
         LiveState {
+            phase: inner.phase.map(|(kind, end)| (kind, end.since(now))),
             done: inner.done,
             failed: inner.failed,
             total: inner.total,
@@ -96,8 +101,14 @@ impl LiveMeter {
 }
 
 impl Observer for LiveMeter {
+    fn phase_started(&self, kind: PhaseKind, at: Stamp, expected: Duration) {
+        let length = u64::try_from(expected.as_nanos()).unwrap_or(u64::MAX);
+        self.inner().phase = Some((kind, Stamp(at.0.saturating_add(length))));
+    }
+
     fn load_started(&self, at: Stamp, requests: usize) {
         let mut inner = self.inner();
+        inner.phase = None;
         inner.start = Some(at);
         inner.total = requests;
     }
@@ -171,6 +182,12 @@ fn rise_per_second(values: &VecDeque<(Stamp, u64)>, wrap: Option<u64>) -> Option
 /// The live line for a terminal of `width` columns; never wider, nor more than one line.
 pub fn render_progress(state: &LiveState, width: usize, unicode: bool) -> String {
     let glyphs = Glyphs::new(unicode);
+    if let Some((kind, left)) = state.phase {
+        let watts = state.watts.map_or(String::new(), |watts| format!("  {} W", significant(watts, 3)));
+        // Rounded up, so that the last second does not read as none.
+        let left = clock(left + Duration::from_millis(999));
+        return fit(&format!(" measuring {}  {left} left{watts}", kind.words()), width, &glyphs);
+    }
     let mut parts = vec![format!("{}/{}", state.done, state.total)];
     if state.failed > 0 {
         parts.push(format!("{} failed", state.failed));

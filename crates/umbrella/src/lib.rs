@@ -55,6 +55,7 @@
 //!     load: LoadPlan::default(),
 //!     generation: GenerationParams { max_new_tokens: Some(8), min_new_tokens: Some(8), ..Default::default() },
 //!     sampling_interval_ms: 50,
+//!     idle_seconds: 0.0,
 //!     keep_text: false,
 //! };
 //! let record = core::runner::run(plan, Parts {
@@ -68,6 +69,7 @@
 //!     stop: Stop::new(),
 //!     tally: Arc::default(),
 //!     started_at: "2025-01-01T00:00:00Z".into(),
+//!     grid: None,
 //!     environment: Default::default(),
 //!     warnings: loaded.warnings,
 //! })

@@ -31,6 +31,8 @@ pub(super) struct Outcome {
     pub(super) requests: Vec<RequestRecord>,
     /// The first planned instant.
     pub(super) start: Stamp,
+    /// When the first slot stayed free because nothing was left to send; `None` where some prompt was never sent.
+    pub(super) drain: Option<Stamp>,
     /// The last end.
     pub(super) end: Stamp,
     pub(super) ending: Ending,
@@ -80,8 +82,12 @@ pub(super) async fn closed_loop(plan: &Plan, offered: Offered) -> Outcome {
     };
     let mut requests = Vec::with_capacity(state.offered.prompts.len());
     state.fill();
+    let mut drain = None;
     while let Some(record) = state.next_ended().await {
         state.judge(&record);
+        if state.next == state.offered.prompts.len() {
+            drain.get_or_insert(record.generation.end);
+        }
         state.fill();
         for observer in state.offered.observers.iter() {
             observer.request_ended(&record);
@@ -97,7 +103,7 @@ pub(super) async fn closed_loop(plan: &Plan, offered: Offered) -> Outcome {
     for observer in state.offered.observers.iter() {
         observer.load_ended(end);
     }
-    Outcome { requests, start, end, ending: state.ending }
+    Outcome { requests, start, drain, end, ending: state.ending }
 }
 
 impl ClosedLoop<'_> {

@@ -2,6 +2,7 @@
 //!
 //! Refuses to know what a figure is, where results go, and any concrete part.
 
+mod idle;
 mod load;
 mod sampler;
 
@@ -13,10 +14,11 @@ use crate::clock::Clock;
 use crate::dataset::DatasetInfo;
 use crate::energy::SourceDiscovery;
 use crate::observer::Observer;
+use crate::phase::{Phase, PhaseKind};
 use crate::plan::Plan;
 use crate::prompt::FormattedPrompt;
 use crate::record::{
-    Phase, PhaseKind, RequestRecord, RunRecord, ServerCounters, TokenCount, TokenCountSource,
+    ClientUsage, GridIntensity, RequestRecord, RunRecord, ServerCounters, TokenCount, TokenCountSource,
 };
 use serde_json::{Map, Value};
 
@@ -53,6 +55,8 @@ pub struct Parts {
     pub tally: Arc<Tally>,
     /// Wall time at the clock's origin, RFC 3339, UTC.
     pub started_at: String,
+    /// The grid's intensity at the time, where a service was asked.
+    pub grid: Option<GridIntensity>,
     /// The machine and the programs, for the record.
     pub environment: Map<String, Value>,
     /// Things the user should know that were seen before the run.
@@ -70,6 +74,13 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
     let counters_before = parts.backend.token_counters().await;
     let synthetic_sources = sources.iter().any(|source| source.is_synthetic());
     let sampler = Sampler::start(sources, clock, plan.sampling_interval_ms, Arc::clone(&observers)).await;
+    let idling = idle::Idling {
+        seconds: plan.idle_seconds,
+        clock,
+        stop: stop.clone(),
+        observers: Arc::clone(&observers),
+    };
+    let idle_before = idling.measure(PhaseKind::IdleBefore).await;
 
     let offered = load::Offered {
         backend: Arc::clone(&parts.backend),
@@ -79,10 +90,16 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
         tally: parts.tally,
         observers,
     };
+    let cpu_before = process_cpu_seconds();
     let outcome = load::closed_loop(&plan, offered).await;
-    let sampled = sampler.finish(outcome.start, outcome.end).await;
-
+    let client = ClientUsage { load_cpu_seconds: Some(process_cpu_seconds() - cpu_before) };
+    // Asked before idling: another client's tokens after the load are none of this run's.
     let counters_after = settled_counters(&*parts.backend, counters_before.is_some()).await;
+    let idle_after = idling.measure(PhaseKind::IdleAfter).await;
+    let last = idle_after.map_or(outcome.end, |phase| phase.end);
+    let sampled = sampler.finish(outcome.start, outcome.end, last).await;
+
+    let phases = phases(idle_before, &outcome, idle_after);
     let mut requests = outcome.requests;
     let counting = count_missing_tokens(&*parts.backend, &mut requests);
     // Bounded, and shorter after a stop: reports are waiting.
@@ -103,7 +120,7 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
         dataset: parts.dataset,
         checks: parts.checks,
         server_counters: counters_before.zip(counters_after).map(|(before, after)| [before, after]),
-        phases: vec![Phase { kind: PhaseKind::Load, start: outcome.start, end: outcome.end }],
+        phases,
         requests,
         channels: sampled.channels,
         readings: sampled.readings,
@@ -111,10 +128,25 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
         gpu_states: sampled.gpu_states,
         gpu_samples: sampled.gpu_samples,
         sampler: sampled.stats,
+        client,
+        grid: parts.grid,
         ending: outcome.ending,
         warnings,
         environment: parts.environment,
     }
+}
+
+/// The run's phases by their begin.
+fn phases(idle_before: Option<Phase>, outcome: &load::Outcome, idle_after: Option<Phase>) -> Vec<Phase> {
+    let load = Phase { kind: PhaseKind::Load, start: outcome.start, end: outcome.end };
+    let drain = outcome.drain.map(|start| Phase { kind: PhaseKind::Drain, start, end: outcome.end });
+    idle_before.into_iter().chain([load]).chain(drain).chain(idle_after).collect()
+}
+
+/// CPU time of the whole process so far, s.
+fn process_cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
 /// The server's counters once they stand still: servers publish them a moment after the last byte. Bounded, since

@@ -43,11 +43,12 @@ pub struct Sampler {
     patience: Duration,
 }
 
-/// When the load began and ended.
+/// When the load began and ended, and the last moment that the readings have to reach.
 #[derive(Debug, Clone, Copy)]
 struct Load {
     start: Stamp,
     end: Stamp,
+    last: Stamp,
 }
 
 /// What a sampler brings back.
@@ -118,12 +119,12 @@ impl Sampler {
         Self { stop, done, kept, channels, patience: LAST_ROUND + latency }
     }
 
-    /// Takes a last round of readings after the load and returns everything; gaps are judged within `start..end`.
-    /// A source without a reading at or after `end` is read again a few times: its energy over the whole load rests
-    /// on that one reading. A thread that does not answer within a few seconds is left to itself, and what it read
+    /// Takes a last round of readings and returns everything; gaps are judged within the load, `start..end`. A source
+    /// without a reading at or after `last`, the end of what is measured, is read again a few times: its energy over the
+    /// last phase rests on that one reading. A thread that does not answer within a few seconds is left to itself, and what it read
     /// until then is returned.
-    pub async fn finish(self, start: Stamp, end: Stamp) -> Sampled {
-        let load = Load { start, end };
+    pub async fn finish(self, start: Stamp, end: Stamp, last: Stamp) -> Sampled {
+        let load = Load { start, end, last };
         // An error means that the thread died before; `done` tells.
         let _ = self.stop.send(load);
         let ended = tokio::time::timeout(self.patience, self.done).await;
@@ -196,7 +197,7 @@ impl Loop {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
                 Ok(load) => {
-                    self.last_round(load.end);
+                    self.last_round(load.last);
                     // A load shorter than a round was not seen: then the GPUs as they are now, idle as they may be.
                     if self.kept.with(|rounds| rounds.states_of(Some(load)).is_empty()) {
                         self.look_at_gpus();
@@ -214,7 +215,7 @@ impl Loop {
         }
     }
 
-    /// One round after the load, and more for the sources that failed in it or whose values arrive late.
+    /// One round at the end, and more for the sources that failed in it or whose values arrive late.
     fn last_round(&mut self, end: Stamp) {
         self.round(None);
         for repeat in 0_u32.. {

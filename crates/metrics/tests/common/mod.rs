@@ -8,8 +8,8 @@ use ai_energy_core::figure::Provenance;
 use ai_energy_core::plan::{LoadPlan, Plan};
 use ai_energy_core::prompt::GenerationParams;
 use ai_energy_core::record::{
-    Chunk, Ending, ErrorClass, Generation, OutputChannel, Phase, PhaseKind, RequestError, SamplerStats,
-    TokenCount, TokenCountSource,
+    Chunk, ClientUsage, Ending, ErrorClass, Generation, OutputChannel, Phase, PhaseKind, RequestError,
+    SamplerStats, TokenCount, TokenCountSource,
 };
 use ai_energy_core::{BackendInfo, DatasetInfo, RequestRecord, RunRecord, Stamp, Summary};
 use ai_energy_metrics::{SummaryOptions, summarize};
@@ -51,6 +51,7 @@ pub(crate) fn plan() -> Plan {
         load: LoadPlan::default(),
         generation: GenerationParams::default(),
         sampling_interval_ms: 100,
+        idle_seconds: 0.0,
         keep_text: false,
     }
 }
@@ -90,6 +91,8 @@ pub(crate) fn record() -> RunRecord {
         gpu_states: Vec::new(),
         gpu_samples: Vec::new(),
         sampler: SamplerStats::default(),
+        client: ClientUsage::default(),
+        grid: None,
         ending: Ending::Complete,
         synthetic: false,
         warnings: Vec::new(),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use ai_energy_core::energy::Domain;
 use ai_energy_core::record::TokenCountSource;
 use ai_energy_core::summary::{
-    Carbon, Counts, Distribution, DomainEnergy, Energy, Latency, SCHEMA_VERSION, Summary, Throughput, Tokens,
+    Carbon, Counts, Distribution, DomainEnergy, Efficiency, Energy, Latency, PrefillDecode, RequestShares,
+    SCHEMA_VERSION, Summary, Throughput, Tokens, Validity,
 };
 use ai_energy_core::{Figure, Provenance};
 
@@ -95,6 +96,11 @@ pub(crate) fn energy(
         output_tokens_per_joule: per_joule,
         wh_per_1000_requests: total.per(requests * 3.6, "Wh"),
         server_reported: None,
+        idle: Vec::new(),
+        phases: Vec::new(),
+        efficiency: Efficiency::default(),
+        prefill_decode: PrefillDecode::default(),
+        requests: RequestShares::default(),
         domains,
         total,
     }
@@ -144,8 +150,13 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
             country_name: Some("United States".to_owned()),
             region: None,
             intensity_year: Some(2024),
+            licence: None,
             pue: 1.0,
+            wue: None,
+            water: Figure::unavailable("L", "metrics.wue is not set"),
         },
+        codecarbon: None,
+        validity: Validity::default(),
         warnings: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ai_energy_core::backend::Tally;
 use ai_energy_core::energy::{Channel, ChannelKind, Domain};
-use ai_energy_core::{ErrorClass, Observer, Stamp};
+use ai_energy_core::{ErrorClass, Observer, PhaseKind, Stamp};
 use ai_energy_reporters::{LiveMeter, LiveState, render_progress};
 use proptest::prelude::*;
 
@@ -73,6 +73,7 @@ fn requests_time_and_tokens_are_counted() {
 #[test]
 fn the_line() {
     let state = LiveState {
+        phase: None,
         done: 120,
         failed: 2,
         total: 200,
@@ -87,9 +88,25 @@ fn the_line() {
             render_progress(&state, 60, false),
             render_progress(&LiveState::default(), 100, true),
             render_progress(&LiveState { done: 200, ..state }, 100, true),
+            render_progress(
+                &LiveState { phase: Some((PhaseKind::IdleBefore, Duration::from_millis(2100))), ..state },
+                100,
+                true
+            ),
         ]
         .join("\n")
     );
+}
+
+#[test]
+fn idling_is_shown_until_the_load_begins() {
+    let meter = LiveMeter::new(Arc::new(Tally::default()));
+    meter.phase_started(PhaseKind::IdleBefore, Stamp(1_000_000_000), Duration::from_secs(3));
+    let left = |meter: &LiveMeter, seconds: u64| meter.state(Stamp(seconds * 1_000_000_000)).phase;
+    assert_eq!(left(&meter, 2), Some((PhaseKind::IdleBefore, Duration::from_secs(2))));
+    assert_eq!(left(&meter, 9), Some((PhaseKind::IdleBefore, Duration::ZERO)), "never negative");
+    meter.load_started(Stamp(4_000_000_000), 1);
+    assert_eq!(left(&meter, 5), None);
 }
 
 proptest! {

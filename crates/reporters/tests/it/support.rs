@@ -12,8 +12,8 @@ use ai_energy_core::energy::{
 use ai_energy_core::plan::{LoadPlan, Plan};
 use ai_energy_core::prompt::GenerationParams;
 use ai_energy_core::record::{
-    Chunk, Ending, ErrorClass, Generation, OutputChannel, Phase, PhaseKind, RequestError, RequestRecord,
-    RunRecord, SamplerStats, TokenCount, TokenCountSource,
+    Chunk, ClientUsage, Ending, ErrorClass, Generation, OutputChannel, Phase, PhaseKind, RequestError,
+    RequestRecord, RunRecord, SamplerStats, TokenCount, TokenCountSource,
 };
 use ai_energy_core::summary::{Counts, Energy, Latency, Summary, Throughput, Tokens, Warning};
 use ai_energy_core::{Figure, Place, Provenance, Report};
@@ -98,6 +98,7 @@ fn record() -> RunRecord {
             load: LoadPlan { concurrency: 8, max_consecutive_failures: 3 },
             generation: GenerationParams::default(),
             sampling_interval_ms: 100,
+            idle_seconds: 0.0,
             keep_text: true,
         },
         started_at: "2026-11-23T14:22:33Z".to_owned(),
@@ -150,6 +151,8 @@ fn record() -> RunRecord {
             faults: Vec::new(),
             ..SamplerStats::default()
         },
+        client: ClientUsage { load_cpu_seconds: Some(1.9) },
+        grid: None,
         ending: Ending::Complete,
         synthetic: false,
         warnings: Vec::new(),

@@ -66,7 +66,7 @@ async fn a_fault_in_the_very_last_round_does_not_lose_the_source() {
     let (steady, faulty) = (Scripted::new(0..0), Scripted::new(1..4));
     let sampler = start(&[&steady, &faulty], clock, NEVER_MS).await;
     let end = clock.now();
-    let sampled = sampler.finish(Stamp(0), end).await;
+    let sampled = sampler.finish(Stamp(0), end, end).await;
     let last = |channel: u16| sampled.readings.iter().rfind(|reading| reading.channel == channel).unwrap().at;
     assert!(last(0) >= end && last(1) >= end, "both span the load");
     assert_eq!((steady.reads(), faulty.reads()), (2, 5), "only the source that failed is read again");
@@ -80,7 +80,7 @@ async fn a_source_that_stays_faulty_or_is_gone_does_not_hold_up_the_end() {
     let faulty = Scripted::new(1..usize::MAX);
     let gone = Scripted { gone: true, ..Scripted::new(1..usize::MAX) };
     let sampler = start(&[&faulty, &gone], clock, NEVER_MS).await;
-    let sampled = sampler.finish(Stamp(0), clock.now()).await;
+    let sampled = sampler.finish(Stamp(0), clock.now(), clock.now()).await;
     assert_eq!(faulty.reads(), 2 + LAST_ROUND_REPEATS as usize);
     assert_eq!((gone.reads(), sampled.readings.len()), (2, 2));
 }
@@ -96,7 +96,7 @@ async fn gpus_are_shown_as_they_were_under_load() {
     }
     let end = clock.now();
     gpu.busy.store(0, Ordering::SeqCst);
-    let sampled = sampler.finish(Stamp(0), end).await;
+    let sampled = sampler.finish(Stamp(0), end, end).await;
     assert_eq!(sampled.gpu_states[0].utilization_percent, Some(97.0));
 }
 
@@ -110,7 +110,7 @@ async fn gpus_that_were_not_seen_under_load_are_looked_at_after_it() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     gpu.busy.store(3, Ordering::SeqCst);
-    let sampled = sampler.finish(clock.now(), clock.now()).await;
+    let sampled = sampler.finish(clock.now(), clock.now(), clock.now()).await;
     assert_eq!(sampled.gpu_states[0].utilization_percent, Some(3.0), "not what was before the load");
 }
 
@@ -135,7 +135,7 @@ async fn a_source_that_panics_is_gone_and_takes_no_other_with_it() {
     let bad = Panicking(FakeSource::new(Domain::Cpu, 1.0), false);
     let sources: Vec<Box<dyn EnergySource>> = vec![Box::new(bad), Box::new(good.clone())];
     let sampler = Sampler::start(sources, clock, NEVER_MS, Vec::new().into()).await;
-    let sampled = sampler.finish(Stamp(0), clock.now()).await;
+    let sampled = sampler.finish(Stamp(0), clock.now(), clock.now()).await;
     assert_eq!(sampled.channels.len(), 2);
     assert_eq!(sampled.readings.iter().filter(|reading| reading.channel == 1).count(), 2);
     let fault = &sampled.stats.faults[0];
@@ -156,8 +156,10 @@ async fn a_thread_that_dies_leaves_what_it_read_with_the_reason_that_there_is_no
     let clock = Clock::start();
     let sources: Vec<Box<dyn EnergySource>> = vec![Box::new(FakeSource::new(Domain::Gpu, 1.0))];
     let observers: Arc<[Arc<dyn Observer>]> = vec![Arc::new(Unruly) as Arc<dyn Observer>].into();
-    let sampled =
-        Sampler::start(sources, clock, NEVER_MS, observers).await.finish(Stamp(0), clock.now()).await;
+    let sampled = Sampler::start(sources, clock, NEVER_MS, observers)
+        .await
+        .finish(Stamp(0), clock.now(), clock.now())
+        .await;
     assert_eq!((sampled.channels.len(), sampled.readings.len()), (1, 1));
     assert!(sampled.stats.faults[0].gone && sampled.stats.faults[0].message.contains("died"));
 }
@@ -188,7 +190,7 @@ async fn a_driver_that_hangs_does_not_hang_the_end_and_leaves_what_was_read() {
     let bad = Hanging(FakeSource::new(Domain::Cpu, 1.0), Some(driver), false);
     let sources: Vec<Box<dyn EnergySource>> = vec![Box::new(good.clone()), Box::new(bad)];
     let sampler = Sampler::start(sources, clock, NEVER_MS, Vec::new().into()).await;
-    let sampled = sampler.finish(Stamp(0), clock.now()).await;
+    let sampled = sampler.finish(Stamp(0), clock.now(), clock.now()).await;
     drop(release);
     let count = |channel: u16| sampled.readings.iter().filter(|reading| reading.channel == channel).count();
     assert_eq!(count(1), 1, "the hanging source was read before");
@@ -203,7 +205,7 @@ async fn a_driver_that_hangs_does_not_hang_the_end_and_leaves_what_was_read() {
 async fn what_each_source_costs_is_counted() {
     let clock = Clock::start();
     let gpu = Scripted::new(0..0);
-    let sampled = start(&[&gpu], clock, NEVER_MS).await.finish(Stamp(0), clock.now()).await;
+    let sampled = start(&[&gpu], clock, NEVER_MS).await.finish(Stamp(0), clock.now(), clock.now()).await;
     let cost = &sampled.stats.sources[0];
     assert_eq!((cost.channel.as_str(), cost.reads, cost.calls), ("fake:gpu", 2, None));
     assert!(cost.seconds >= 0.0 && sampled.stats.suspensions.is_empty());
