@@ -255,7 +255,7 @@ async fn values_that_arrive_late_keep_their_moment_and_are_waited_for() {
     };
     let sampler = Sampler::start(vec![Box::new(source)], clock, NEVER_MS, Arc::new([])).await;
     let (start, end) = (clock.now(), clock.now());
-    let sampled = sampler.finish(start, end).await;
+    let sampled = sampler.finish(start, end, end).await;
     let last = sampled.readings.last().unwrap();
     assert!(last.at >= end, "the value of the load's end has come: {last:?}, {end:?}");
     assert!(clock.now().since(last.at) >= late, "it has the moment it was measured at");
