@@ -18,6 +18,8 @@ use crate::weights::{RawTensor, Stored, Weights};
 const INDEX: &str = "model.safetensors.index.json";
 /// Name of a model in one file.
 const SINGLE: &str = "model.safetensors";
+/// What transformers calls the base model inside a model with a head.
+const BASES: [&str; 3] = ["model.", "transformer.", "gpt_neox."];
 
 /// Tensors in one or more mapped files.
 #[derive(Debug)]
@@ -92,6 +94,13 @@ impl SafetensorsWeights {
         most.map_or(if packed { Stored::Bf16 } else { Stored::F32 }, |(format, _)| *format)
     }
 
+    /// A tensor by its name, or by the same without the name of the base model in front: checkpoints of that part alone
+    /// lack it, GPT-2's own among them.
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        let bare = || BASES.iter().find_map(|base| name.strip_prefix(base));
+        self.tensors.get(name).or_else(|| bare().and_then(|name| self.tensors.get(name)))
+    }
+
     fn missing(&self, name: &str) -> EngineError {
         let files: Vec<String> = self.files.iter().map(MappedFile::name).collect();
         EngineError::model(format!("tensor `{name}`"), format!("it is missing from {}", files.join(", ")))
@@ -101,11 +110,11 @@ impl SafetensorsWeights {
 
 impl Weights for SafetensorsWeights {
     fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+        self.entry(name).is_some()
     }
 
     fn get(&self, name: &str, shape: &[usize]) -> Result<RawTensor<'_>, EngineError> {
-        let entry = self.tensors.get(name).ok_or_else(|| self.missing(name))?;
+        let entry = self.entry(name).ok_or_else(|| self.missing(name))?;
         let file = &self.files[entry.file];
         let object = format!("tensor `{name}` in {}", file.name());
         if entry.shape != shape {

@@ -3,7 +3,10 @@
 //! Exists so that a family's file says only what is its own. Refuses to know any one family.
 
 use super::super::config::Config;
-use super::super::spec::{Activation, Attention, Embedding, Head, Linear, Mlp, Source};
+use super::super::rope::Rope;
+use super::super::spec::{
+    Activation, Attention, Embedding, FeedForward, Head, Layer, Linear, Mlp, Norm, Source,
+};
 use crate::EngineError;
 
 /// Sizes that every Llama-like config has.
@@ -125,4 +128,56 @@ pub(super) fn sliding(
         .remedy("use backend.engine=transformers")),
     };
     kinds.iter().map(kind).collect()
+}
+
+/// `whole` in `parts` equal parts.
+pub(super) fn even_share(whole: usize, parts: usize, key: &str, by: &str) -> Result<usize, EngineError> {
+    if whole.is_multiple_of(parts) {
+        return Ok(whole / parts);
+    }
+    let cause = format!("`{key}` is {whole}, which does not split evenly by `{by}`, {parts}");
+    Err(EngineError::model("config.json", cause))
+}
+
+/// A layer with RMS norms before both parts under their usual names.
+pub(super) fn rms_layer(
+    prefix: &str,
+    hidden: usize,
+    eps: f64,
+    attention: Attention,
+    feed_forward: FeedForward,
+) -> Layer {
+    Layer {
+        before_attention: Some(Norm::rms(&format!("{prefix}.input_layernorm"), hidden, eps)),
+        attention,
+        after_attention: None,
+        before_feed_forward: Some(Norm::rms(&format!("{prefix}.post_attention_layernorm"), hidden, eps)),
+        feed_forward,
+        after_feed_forward: None,
+        parallel: false,
+        residual_scale: 1.0,
+    }
+}
+
+/// How many experts there are, under the key that a family uses, and how many of them a token goes through.
+pub(super) fn experts(config: &Config<'_>, key: &str) -> Result<(usize, usize), EngineError> {
+    let (experts, chosen) = (config.count(key)?, config.count("num_experts_per_tok")?);
+    if chosen > experts {
+        let cause = format!("`num_experts_per_tok` is {chosen}, and there are {experts} experts");
+        return Err(EngineError::model("config.json", cause));
+    }
+    Ok((experts, chosen))
+}
+
+/// The same rope with a family's own share of turning values where the config names none.
+pub(super) fn rotary_share_or(config: &Config<'_>, mut rope: Rope, share: f64) -> Rope {
+    let nested = |key: &str| {
+        let settings = config.value(key).and_then(|settings| settings.get("partial_rotary_factor"));
+        settings.is_some_and(|share| !share.is_null())
+    };
+    let top = ["partial_rotary_factor", "rotary_pct"].iter().any(|key| config.value(key).is_some());
+    if !top && !nested("rope_parameters") && !nested("rope_scaling") {
+        rope.rotary_dim = (rope.head_dim as f64 * share) as usize;
+    }
+    rope
 }

@@ -9,17 +9,14 @@ use super::super::spec::{FeedForward, Layer, Norm, Spec};
 use super::{Family, common};
 use crate::EngineError;
 
-pub(super) const FAMILY: Family = Family {
-    name: "Llama",
-    model_types: &["llama", "mistral", "ministral", "smollm3", "granite", "yi"],
-    describe,
-};
+pub(super) const FAMILY: Family =
+    Family { name: "Llama", model_types: &["llama", "mistral", "ministral", "smollm3", "granite"], describe };
 
 /// The base that LlamaConfig, MistralConfig and GraniteConfig document for configs older than the key, and SmolLM3Config's.
 fn documented_theta(model_type: &str) -> Option<f64> {
     match model_type {
         "smollm3" => Some(2_000_000.0),
-        "ministral" | "yi" => None,
+        "ministral" => None,
         _ => Some(10_000.0),
     }
 }

@@ -3,7 +3,14 @@
 //! Exists so that a new family is one file and one line here. Refuses to know how anything is computed.
 
 mod common;
+mod gpt2;
+mod gpt_neox;
+mod gpt_oss;
 mod llama;
+mod mixtral;
+mod opt;
+mod phi;
+mod qwen_moe;
 
 use super::config::Config;
 use super::spec::Spec;
@@ -20,7 +27,16 @@ pub struct Family {
 }
 
 /// Every family.
-pub const FAMILIES: &[&Family] = &[&llama::FAMILY];
+pub const FAMILIES: &[&Family] = &[
+    &llama::FAMILY,
+    &gpt2::FAMILY,
+    &gpt_neox::FAMILY,
+    &opt::FAMILY,
+    &phi::FAMILY,
+    &mixtral::FAMILY,
+    &qwen_moe::FAMILY,
+    &gpt_oss::FAMILY,
+];
 
 /// The family a config belongs to, by its `model_type`.
 ///
