@@ -122,3 +122,7 @@ fn fault(origin: &str, error: &minijinja::Error, what: &str) -> EngineError {
     EngineError::bad_request(format!("chat template in {origin}{line}"), format!("{what}: {detail}"))
         .remedy("send the prompt as text, or use the transformers engine (`backend.engine=transformers`)")
 }
+
+#[cfg(test)]
+#[path = "template_tests.rs"]
+mod tests;

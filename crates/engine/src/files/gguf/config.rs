@@ -242,7 +242,9 @@ impl Said<'_> {
         if self.family == "gemma3" {
             config.insert("rope_local_base_freq".to_owned(), json!(10_000.0));
         }
-        let kind = |layer: u64| if (layer + 1) % every == 0 { "full_attention" } else { "sliding_attention" };
+        let kind = |layer: u64| {
+            if (layer + 1).is_multiple_of(every) { "full_attention" } else { "sliding_attention" }
+        };
         config.insert("layer_types".to_owned(), (0..layers).map(kind).collect());
     }
 }
