@@ -100,7 +100,7 @@ fn experts_are_slices() {
 
 #[test]
 fn plain_values_stay_as_they_are_and_packed_ones_are_unpacked() {
-    let half = vec![0x00_u8, 0x3C].repeat(80);
+    let half = [0x00_u8, 0x3C].repeat(80);
     let builder = family("llama").packed("output.weight", &[10, 8], 1, half.clone());
     let (_folder, file) = model(&builder);
     let head = file.weights.get("lm_head.weight", &[10, 8]).unwrap();
