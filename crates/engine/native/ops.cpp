@@ -8,6 +8,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/InferenceMode.h>
+#include <torch/headeronly/version.h>
 
 #include <cstdint>
 #include <cstring>
@@ -90,6 +91,8 @@ int ai_energy_gpu_memory(int index, uint64_t* figures, char** error) {
   }
   return 0;
 }
+
+const char* ai_energy_torch_version() { return TORCH_VERSION; }
 
 void* ai_energy_inference_enter() { return new c10::InferenceMode(true); }
 

@@ -2,6 +2,8 @@
 //!
 //! Refuses to know the protocol.
 
+use std::collections::BTreeSet;
+
 use ai_energy_backends_pytorch::Options;
 use serde_json::{Map, Value, json};
 
@@ -9,7 +11,7 @@ use super::seam::{Compute, LoadRequest, LoadedModel, Loader, Progress, Rows};
 use crate::EngineError;
 use crate::files::{self, FilesOptions, ModelFiles};
 use crate::model::Spec;
-use crate::torch::{Batch, LoadOptions, Model, ModelFacts};
+use crate::torch::{self, Batch, LoadOptions, Model, ModelFacts};
 
 /// Loads models onto libtorch.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,7 +19,7 @@ pub struct Native;
 
 impl Loader for Native {
     fn program(&self) -> String {
-        format!("ai-energy-torch {}", env!("CARGO_PKG_VERSION"))
+        format!("ai-energy-torch {}, libtorch {}", env!("CARGO_PKG_VERSION"), torch::version())
     }
 
     fn load(&mut self, request: &LoadRequest, progress: Progress<'_>) -> Result<LoadedModel, EngineError> {
@@ -68,7 +70,7 @@ fn details(facts: &ModelFacts, files: &ModelFiles) -> Map<String, Value> {
     put("kernels", json!(facts.kernels));
     put("threads", json!(facts.threads));
     put("layers_by_device", layers_by_device(&facts.layer_devices));
-    put("libtorch", json!(facts.libtorch));
+    put("libtorch", json!(torch::version()));
     let remarks: Vec<&String> = files.remarks.iter().chain(&facts.remarks).collect();
     if !remarks.is_empty() {
         put("remarks", json!(remarks));
@@ -97,14 +99,27 @@ impl Compute for Torch {
     }
 
     fn figures(&self) -> Map<String, Value> {
-        let mut figures = Map::new();
-        if self.0.facts().device.contains("cuda") {
-            figures.insert("peak_gpu_memory_bytes".to_owned(), Value::Null);
-            let why = "libtorch's C interface does not tell what its allocator held; the GPU's own figures are in gpu_stats";
-            figures.insert("peak_gpu_memory_bytes_missing".to_owned(), json!(why));
-        }
-        figures
+        gpu_figures(&self.0.facts().layer_devices)
     }
+}
+
+/// The most memory that libtorch's tensors took at once, over all GPUs in use.
+fn gpu_figures(devices: &[String]) -> Map<String, Value> {
+    let gpus: BTreeSet<usize> =
+        devices.iter().filter_map(|device| device.strip_prefix("cuda:")?.parse().ok()).collect();
+    let mut figures = Map::new();
+    if gpus.is_empty() {
+        return figures;
+    }
+    let peaks: Result<u64, EngineError> =
+        gpus.into_iter().map(|index| torch::gpu_memory(index).map(|memory| memory.peak)).sum();
+    let (peak, missing) = match peaks {
+        Ok(peak) => (json!(peak), None),
+        Err(error) => (Value::Null, Some(error.to_string())),
+    };
+    figures.insert("peak_gpu_memory_bytes".to_owned(), peak);
+    figures.extend(missing.map(|why| ("peak_gpu_memory_bytes_missing".to_owned(), json!(why))));
+    figures
 }
 
 impl Rows for Batch<'_> {
@@ -133,6 +148,15 @@ mod tests {
     fn layers_are_counted_by_device_in_the_order_of_their_first() {
         let devices = ["cuda:0", "cuda:0", "cpu"].map(str::to_owned);
         assert_eq!(layers_by_device(&devices), json!({"cuda:0": 2, "cpu": 1}));
+    }
+
+    #[test]
+    fn memory_of_gpus_is_told_where_there_are_any() {
+        assert!(gpu_figures(&["cpu".to_owned()]).is_empty());
+        // No machine has this many: the figure is null with the reason.
+        let figures = gpu_figures(&["cuda:120".to_owned()]);
+        assert!(figures["peak_gpu_memory_bytes"].is_null());
+        assert!(!figures["peak_gpu_memory_bytes_missing"].as_str().unwrap().is_empty());
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use batch::{Batch, Logits};
 pub use device::{gpus, prepare};
 pub use facts::ModelFacts;
 pub use model::Model;
-pub use native::GpuMemory;
+pub use native::{GpuMemory, gpu_memory, version};
 pub use options::{LoadOptions, Quantization};
 
 /// Bytes that a tensor's values take.

@@ -34,6 +34,7 @@ unsafe extern "C" {
         error: *mut *mut c_char,
     ) -> *mut Raw;
     fn ai_energy_gpu_memory(index: c_int, figures: *mut u64, error: *mut *mut c_char) -> c_int;
+    fn ai_energy_torch_version() -> *const c_char;
     fn ai_energy_inference_enter() -> *mut c_void;
     fn ai_energy_inference_leave(guard: *mut c_void);
     fn free(pointer: *mut c_void);
@@ -103,7 +104,7 @@ pub struct GpuMemory {
 ///
 /// # Errors
 /// There is no such device.
-pub(super) fn gpu_memory(index: usize) -> Result<GpuMemory, EngineError> {
+pub fn gpu_memory(index: usize) -> Result<GpuMemory, EngineError> {
     let mut figures = [0u64; 3];
     let mut error = std::ptr::null_mut();
     let index = c_int::try_from(index).unwrap_or(c_int::MAX);
@@ -112,6 +113,12 @@ pub(super) fn gpu_memory(index: usize) -> Result<GpuMemory, EngineError> {
         0 => Err(told(error)),
         _ => Ok(GpuMemory { free: figures[0], total: figures[1], peak: figures[2] }),
     }
+}
+
+/// The libtorch that this program was built for, for example `2.11.0`.
+pub fn version() -> String {
+    // SAFETY: it gives a constant text that ends with a zero.
+    unsafe { CStr::from_ptr(ai_energy_torch_version()) }.to_string_lossy().into_owned()
 }
 
 fn raw(tensor: Option<&Tensor>) -> *const Raw {
