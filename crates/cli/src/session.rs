@@ -148,7 +148,8 @@ fn measured_gpus(loaded: Loaded<Settings>) -> Settings {
     let stated = *resolve::origin(&loaded, "backend.device_ids") != Origin::Default;
     let mut settings = loaded.value;
     if settings.metrics.options.gpu_ids.is_none() && (stated || settings.backend.kind == "pytorch") {
-        settings.metrics.options.gpu_ids = Some(settings.backend.pytorch.device_ids.0.clone());
+        settings.metrics.options.gpu_ids =
+            Some(settings.backend.pytorch.device_ids.0.iter().copied().map(Into::into).collect());
     }
     settings
 }
@@ -183,17 +184,21 @@ mod tests {
     use super::*;
     use crate::args::ConfigSource;
 
-    fn gpus(inputs: &[&str]) -> Option<Vec<u32>> {
+    fn gpus(inputs: &[&str]) -> Option<Vec<String>> {
         let inputs = inputs.iter().map(|input| (*input).to_owned()).collect();
         let source = ConfigSource { inputs, ..ConfigSource::default() };
-        measured_gpus(resolve::resolve_with(&source, &|_| None).unwrap()).metrics.options.gpu_ids
+        let measured =
+            measured_gpus(resolve::resolve_with(&source, &|_| None).unwrap()).metrics.options.gpu_ids;
+        measured.map(|gpus| gpus.iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn the_gpus_that_are_used_are_the_gpus_that_are_measured() {
+        let named = |gpus: &[&str]| Some(gpus.iter().map(|gpu| (*gpu).to_owned()).collect::<Vec<_>>());
         assert_eq!(gpus(&[]), None, "a server's GPUs are not known: all are measured");
-        assert_eq!(gpus(&["backend.device_ids=[2, 3]"]), Some(vec![2, 3]));
-        assert_eq!(gpus(&["backend.type=pytorch"]), Some(vec![0]));
-        assert_eq!(gpus(&["backend.device_ids=[2]", "metrics.gpu_ids=[5]"]), Some(vec![5]));
+        assert_eq!(gpus(&["backend.device_ids=[2, 3]"]), named(&["2", "3"]));
+        assert_eq!(gpus(&["backend.type=pytorch"]), named(&["0"]));
+        assert_eq!(gpus(&["backend.device_ids=[2]", "metrics.gpu_ids=[5]"]), named(&["5"]));
+        assert_eq!(gpus(&["metrics.gpu_ids=[GPU-7f, 1]"]), named(&["GPU-7f", "1"]));
     }
 }

@@ -33,6 +33,6 @@ pub mod warnings;
 
 pub use environment::environment;
 pub use location::{Location, check_location};
-pub use options::{IdleSeconds, Options, Roots, SourceSelection, check_options};
+pub use options::{GpuChoice, IdleSeconds, Options, Roots, SourceSelection, check_options};
 pub use sources::{SOURCES, SourceKind, discover};
 pub use summary::{SummaryOptions, summarize};

@@ -67,6 +67,41 @@ impl SourceSelection {
     }
 }
 
+/// A GPU as a user names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum GpuChoice {
+    /// Its index, as NVML numbers them.
+    Index(u32),
+    /// Its UUID or the beginning of it, its PCI bus id, or the UUID of one of its MIG instances.
+    Name(String),
+}
+
+impl GpuChoice {
+    /// The index, where it is one, written as a number or as a word.
+    pub fn index(&self) -> Option<u32> {
+        match self {
+            Self::Index(index) => Some(*index),
+            Self::Name(name) => name.parse().ok(),
+        }
+    }
+}
+
+impl From<u32> for GpuChoice {
+    fn from(index: u32) -> Self {
+        Self::Index(index)
+    }
+}
+
+impl std::fmt::Display for GpuChoice {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Index(index) => write!(to, "{index}"),
+            Self::Name(name) => to.write_str(name),
+        }
+    }
+}
+
 /// Options of measuring.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -82,9 +117,9 @@ pub struct Options {
     /// instrument counts energy, none where all is modelled or nothing is read) or a number; 0 measures none.
     #[schemars(with = "idle::Written")]
     pub idle_seconds: IdleSeconds,
-    /// Indices of the GPUs to measure, as NVML numbers them. Unset: those that `CUDA_VISIBLE_DEVICES` names, or
-    /// all where that is unset too.
-    pub gpu_ids: Option<Vec<u32>>,
+    /// GPUs to measure: indices as NVML numbers them, UUIDs or their beginnings, PCI bus ids, or MIG instances, each of
+    /// which stands for its whole GPU. Unset: those that `CUDA_VISIBLE_DEVICES` names, or all where that is unset too.
+    pub gpu_ids: Option<Vec<GpuChoice>>,
     /// Country whose grid feeds the machine, ISO 3166-1 alpha-3. Unset: USA, reported as "default, not stated".
     pub country_iso_code: Option<String>,
     /// Region within the country; for the USA a state's name or two-letter code.
@@ -303,7 +338,11 @@ mod tests {
 
     #[test]
     fn options_survive_json_and_refuse_unknown_keys() {
-        let options = Options { gpu_ids: Some(vec![1]), cpu_tdp_watts: Some(65.0), ..Options::default() };
+        let options = Options {
+            gpu_ids: Some(vec![1.into(), GpuChoice::Name("GPU-7".into())]),
+            cpu_tdp_watts: Some(65.0),
+            ..Options::default()
+        };
         let again: Options = serde_json::from_value(serde_json::to_value(&options).unwrap()).unwrap();
         assert_eq!(again, options);
         assert!(serde_json::from_value::<Options>(json!({"intervall_ms": 5})).is_err());

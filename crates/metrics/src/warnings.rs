@@ -232,7 +232,8 @@ fn cross_check(seen: &Seen<'_>) -> Vec<Warning> {
     for counted in seen.results.iter().filter(|result| result.channel.counts) {
         for other in seen.results.iter().filter(|result| !result.channel.counts) {
             let same = counted.channel.device_id == other.channel.device_id
-                && counted.channel.domain == other.channel.domain;
+                && counted.channel.domain == other.channel.domain
+                && counted.channel.instrument.scope == other.channel.instrument.scope;
             if let (true, Ok(a), Ok(b)) = (same, &counted.energy, &other.energy)
                 && let (Some(a_ci95), Some(b_ci95)) = (a.ci95(), b.ci95())
                 && (a.joules - b.joules).abs() > a_ci95 + b_ci95

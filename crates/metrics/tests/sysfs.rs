@@ -117,8 +117,12 @@ fn amd_gpus_are_read_by_pci_address_and_graphics_in_a_processor_are_not() {
 #[test]
 fn amd_gpus_are_selected_and_what_is_refused_in_part_is_refused_whole() {
     let dir = amd();
-    let of =
-        |ids: Vec<u32>| discover(&Options { gpu_ids: Some(ids), ..options(&["amdgpu"]) }, &roots(dir.path()));
+    let of = |ids: Vec<u32>| {
+        discover(
+            &Options { gpu_ids: Some(ids.into_iter().map(Into::into).collect()), ..options(&["amdgpu"]) },
+            &roots(dir.path()),
+        )
+    };
     assert_eq!(counting(&of(vec![1])), ["amdgpu:gpu1:energy"]);
     let beyond = of(vec![0, 5]);
     assert!(reasons(&beyond, "amdgpu").iter().any(|(_, reason)| reason.contains("GPU 5 is not there")));

@@ -206,7 +206,7 @@ fn wanted_gpus(name: &str, search: &Search<'_>, count: usize, found: &mut Found)
         return (0..count).collect();
     };
     let (there, absent): (BTreeSet<usize>, BTreeSet<usize>) =
-        ids.iter().map(|id| *id as usize).partition(|index| *index < count);
+        ids.iter().filter_map(|id| Some(id.index()? as usize)).partition(|index| *index < count);
     for index in absent.iter().filter(|_| !search.covered.contains(&Domain::Gpu)) {
         let reason = format!("GPU {index} is not there; the driver shows {count}");
         found.unavailable.push(missing(name, Domain::Gpu, reason, "correct metrics.gpu_ids"));
