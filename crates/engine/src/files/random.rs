@@ -68,6 +68,14 @@ impl RandomWeights {
         }
     }
 
+    /// A tensor's values, in tasks that know nothing of each other.
+    fn make<const SIZE: usize>(&self, name: &str, bytes: &mut [u8], table: &[[u8; SIZE]]) {
+        let values = bytes.as_chunks_mut::<SIZE>().0;
+        values.par_chunks_mut(VALUES_A_TASK).enumerate().for_each(|(task, values)| {
+            fill(values, table, &mut self.random(name, task * VALUES_A_TASK));
+        });
+    }
+
     /// The tensor's random numbers from the value at an even place on.
     fn random(&self, name: &str, at: usize) -> ChaCha8Rng {
         let key = Sha256::new().chain_update(self.seed.to_le_bytes()).chain_update(name).finalize();
@@ -89,11 +97,17 @@ impl Weights for RandomWeights {
         let length = length.ok_or_else(|| {
             EngineError::model(format!("tensor `{name}`"), format!("the shape {shape:?} is too large"))
         })?;
-        let table = table(self.stored, self.distribution(name));
+        let how = self.distribution(name);
         let mut bytes = vec![0; length];
-        bytes.par_chunks_mut(VALUES_A_TASK * size).enumerate().for_each(|(task, values)| {
-            fill(values, size, &table, &mut self.random(name, task * VALUES_A_TASK));
-        });
+        match self.stored {
+            Stored::F32 => self.make(name, &mut bytes, &table(how, |value| (value as f32).to_le_bytes())),
+            Stored::F16 => {
+                self.make(name, &mut bytes, &table(how, |value| f16::from_f64(value).to_le_bytes()))
+            }
+            Stored::Bf16 | Stored::U8 => {
+                self.make(name, &mut bytes, &table(how, |value| bf16::from_f64(value).to_le_bytes()));
+            }
+        }
         Ok(RawTensor { stored: self.stored, shape: shape.to_vec(), bytes: Cow::Owned(bytes) })
     }
 
@@ -110,28 +124,22 @@ impl Weights for RandomWeights {
     }
 }
 
-/// Every value there can be, in the wanted format.
-fn table(stored: Stored, (middle, deviation): (f64, f64)) -> Vec<[u8; 4]> {
-    let pack = |value: f64| match stored {
-        Stored::F32 => (value as f32).to_le_bytes(),
-        Stored::F16 => widen(f16::from_f64(value).to_le_bytes()),
-        Stored::Bf16 | Stored::U8 => widen(bf16::from_f64(value).to_le_bytes()),
-    };
+/// Every value there can be, as its bytes.
+fn table<const SIZE: usize>(
+    (middle, deviation): (f64, f64),
+    pack: impl Fn(f64) -> [u8; SIZE],
+) -> Vec<[u8; SIZE]> {
     quantiles().iter().map(|normal| pack(middle + deviation * f64::from(*normal))).collect()
 }
 
-fn widen([low, high]: [u8; 2]) -> [u8; 4] {
-    [low, high, 0, 0]
-}
-
-fn fill(values: &mut [u8], size: usize, table: &[[u8; 4]], random: &mut ChaCha8Rng) {
+/// Fills up with values from the table; 16 random bits choose each.
+fn fill<const SIZE: usize>(values: &mut [[u8; SIZE]], table: &[[u8; SIZE]], random: &mut ChaCha8Rng) {
     let mut buffer = [0_u8; 4096];
-    for values in values.chunks_mut(buffer.len() / 2 * size) {
-        let bits = &mut buffer[..(values.len() / size * 2).next_multiple_of(4)];
+    for values in values.chunks_mut(buffer.len() / 2) {
+        let bits = &mut buffer[..(values.len() * 2).next_multiple_of(4)];
         random.fill_bytes(bits);
-        for (value, bits) in values.chunks_exact_mut(size).zip(bits.chunks_exact(2)) {
-            let chosen = table[usize::from(u16::from_le_bytes([bits[0], bits[1]]))];
-            value.copy_from_slice(&chosen[..size]);
+        for (value, bits) in values.iter_mut().zip(bits.as_chunks::<2>().0) {
+            *value = table[usize::from(u16::from_le_bytes(*bits))];
         }
     }
 }

@@ -20,11 +20,12 @@ impl Candidates {
     /// Chooses the candidates and weighs them.
     pub(super) fn fill(&mut self, logits: &[f32], how: &Sampling) {
         self.list.clear();
-        let finite = logits.iter().enumerate().filter(|(_, logit)| **logit > f32::NEG_INFINITY);
-        self.list.extend(finite.map(|(token, logit)| (*logit / how.temperature, token as u32)));
-        if let Some(top_k) = how.top_k {
-            self.keep_top(top_k);
+        let possible = logits.iter().zip(0_u32..).filter(|(logit, _)| **logit > f32::NEG_INFINITY);
+        match how.top_k {
+            Some(top_k) => self.collect_top(possible, top_k),
+            None => self.list.extend(possible.map(|(logit, token)| (*logit, token))),
         }
+        self.list.iter_mut().for_each(|candidate| candidate.0 /= how.temperature);
         let most = self.list.iter().map(|candidate| candidate.0).fold(f32::NEG_INFINITY, f32::max);
         // An infinite logit is as probable as itself, and the difference of two would be no number.
         let weight = |logit: f32| if logit >= most { 1.0 } else { f64::from(logit - most).exp() };
@@ -39,27 +40,41 @@ impl Candidates {
         self.weights.extend(self.list.iter().map(|candidate| weight(candidate.0)));
     }
 
-    /// Keeps the `count` largest; those equal to the least of them stay too, as in transformers.
-    fn keep_top(&mut self, count: usize) {
+    /// Collects the `count` largest. Most of a vocabulary is below the least of those seen so far and is never stored.
+    fn collect_top<'a>(&mut self, possible: impl Iterator<Item = (&'a f32, u32)>, count: usize) {
+        let (mut least, mut full) = (f32::NEG_INFINITY, count.saturating_mul(4).max(FIRST_SORT));
+        for (logit, token) in possible {
+            if *logit < least {
+                continue;
+            }
+            self.list.push((*logit, token));
+            if self.list.len() >= full {
+                least = self.keep_top(count);
+                // Where many are equal little is dropped; doubling keeps the work in proportion.
+                full = full.max(2 * self.list.len());
+            }
+        }
+        self.keep_top(count);
+    }
+
+    /// Keeps the `count` largest and returns the least of them; those equal to it stay too, as in transformers.
+    fn keep_top(&mut self, count: usize) -> f32 {
         if count >= self.list.len() {
-            return;
+            return f32::NEG_INFINITY;
         }
         let (_, least, _) = self.list.select_nth_unstable_by(count - 1, |a, b| b.0.total_cmp(&a.0));
         let least = least.0;
-        let mut kept = count;
-        for at in count..self.list.len() {
-            if self.list[at].0 >= least {
-                self.list.swap(kept, at);
-                kept += 1;
-            }
-        }
-        self.list.truncate(kept);
+        self.list.retain(|candidate| candidate.0 >= least);
+        least
     }
 
     /// Keeps the fewest whose probabilities add up to `mass`, at least one. Only as much is sorted as that takes.
     fn keep_mass(&mut self, mass: f32, weight: impl Fn(f32) -> f64) {
         let total: f64 = self.list.iter().map(|candidate| weight(candidate.0)).sum();
         let wanted = total * f64::from(mass);
+        // All that are less likely than this have together less than what may be left out.
+        let crumb = total * (1.0 - f64::from(mass)) / self.list.len() as f64;
+        self.list.retain(|candidate| weight(candidate.0) >= crumb);
         // The order of tokens breaks ties, so that nothing depends on how the list was shuffled.
         let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         let (mut sorted, mut sum) = (0, 0.0);
