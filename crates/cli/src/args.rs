@@ -73,6 +73,10 @@ pub enum Command {
     Validate(RunArgs),
     /// List backends, sources, datasets, formats and reporters
     List(ListArgs),
+    /// Compute a finished or cut run's figures anew from its folder
+    Summarize(SummarizeArgs),
+    /// Show what this machine can measure, what it cannot, and what would change that
+    Doctor(DoctorArgs),
     /// Show the resolved configuration, its schema, and the configs that ship
     Config(ConfigArgs),
     /// Serve an OpenAI-compatible API with known timing, to calibrate a client with
@@ -84,7 +88,8 @@ pub enum Command {
 }
 
 /// Names that are commands; anything else in front is an argument of `run`.
-const COMMANDS: [&str; 8] = ["run", "validate", "list", "config", "simulate", "completions", "man", "help"];
+const COMMANDS: [&str; 10] =
+    ["run", "validate", "list", "summarize", "doctor", "config", "simulate", "completions", "man", "help"];
 
 /// Options that the program answers without a command.
 const OWN_OPTIONS: [&str; 4] = ["-h", "--help", "-V", "--version"];
@@ -200,6 +205,43 @@ pub struct ListArgs {
     /// How to print it
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: OutputFormat,
+}
+
+/// Arguments of `summarize`.
+#[derive(Debug, Args)]
+pub struct SummarizeArgs {
+    /// A run's folder, with record.json, requests.jsonl and readings.jsonl in it
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Write the reports into the folder anew; a run that was cut gets its reports without being asked
+    #[arg(long)]
+    pub write: bool,
+    /// What standard output gets: a summary for people, or the report alone
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: OutputFormat,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// What is configured: its metrics section says which sources are looked for.
+    #[command(flatten)]
+    pub source: ConfigSource,
+    /// Show live power until stopped, instead of one look
+    #[arg(long)]
+    pub watch: bool,
+    /// How long to look, in seconds
+    #[arg(long, default_value_t = 2.0, value_name = "S", value_parser = seconds)]
+    pub seconds: f64,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: OutputFormat,
+}
+
+/// A time to look that is neither nothing nor for ever.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "is no number of seconds".to_owned())?;
+    if (0.1..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("use 0.1 to 3600 seconds".to_owned()) }
 }
 
 /// What can be listed.

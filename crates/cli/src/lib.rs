@@ -47,6 +47,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, exit::CliError> {
         Command::Run(arguments) => commands::run::run(arguments, &cli.globals),
         Command::Validate(arguments) => commands::validate::validate(arguments, &cli.globals),
         Command::List(arguments) => commands::list::list(arguments),
+        Command::Summarize(arguments) => commands::summarize::summarize(arguments, &cli.globals),
+        Command::Doctor(arguments) => commands::doctor::doctor(arguments, &cli.globals),
         Command::Config(arguments) => match &arguments.command {
             ConfigCommand::Show(show) => commands::config::show(show),
             ConfigCommand::Schema => commands::config::schema(),

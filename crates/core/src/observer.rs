@@ -5,13 +5,18 @@ use std::time::Duration;
 use crate::clock::Stamp;
 use crate::energy::{Channel, EnergyReading};
 use crate::phase::PhaseKind;
-use crate::record::RequestRecord;
+use crate::record::{RequestRecord, RunRecord};
 
 /// Hears what happens. Called from the load's and the sampler's threads: must return at once, hence hands work that
 /// takes time (a disk, a terminal) to a thread of its own.
 pub trait Observer: Send + Sync {
     /// A stretch of the run outside the load begins, such as idling; `expected` is its planned length.
     fn phase_started(&self, _kind: PhaseKind, _at: Stamp, _expected: Duration) {}
+
+    /// The load is about to begin: what is known of the run by then, its ending [`Unfinished`], without requests and readings.
+    ///
+    /// [`Unfinished`]: crate::record::Ending::Unfinished
+    fn run_started(&self, _head: &RunRecord) {}
 
     /// The load begins: `requests` will be run.
     fn load_started(&self, _at: Stamp, _requests: usize) {}

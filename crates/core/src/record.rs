@@ -238,6 +238,8 @@ pub enum Ending {
     },
     /// A signal or the caller ended it.
     Interrupted,
+    /// Nothing says how: its process was killed or crashed, and what it had written is all there is.
+    Unfinished,
 }
 
 /// What sampling cost and how it went.
@@ -350,11 +352,14 @@ pub struct RunRecord {
     pub server_counters: Option<[ServerCounters; 2]>,
     /// The stretches of the run.
     pub phases: Vec<Phase>,
-    /// The requests in the order they ended.
+    /// The requests in the order they ended. Missing in a [head](RunRecord::head).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
-    /// What was read.
+    /// What was read. Missing in a [head](RunRecord::head).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<Channel>,
-    /// The values read, by time.
+    /// The values read, by time. Missing in a [head](RunRecord::head).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub readings: Vec<EnergyReading>,
     /// What could not be read.
     pub unavailable_sources: Vec<UnavailableSource>,
@@ -382,6 +387,33 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// Everything but the long lists (requests, channels, readings), which a journal keeps in files of their own.
+    #[must_use]
+    pub fn head(&self) -> Self {
+        Self {
+            plan: self.plan.clone(),
+            started_at: self.started_at.clone(),
+            backend: self.backend.clone(),
+            dataset: self.dataset.clone(),
+            checks: self.checks.clone(),
+            server_counters: self.server_counters,
+            phases: self.phases.clone(),
+            requests: Vec::new(),
+            channels: Vec::new(),
+            readings: Vec::new(),
+            unavailable_sources: self.unavailable_sources.clone(),
+            gpu_states: self.gpu_states.clone(),
+            gpu_samples: self.gpu_samples.clone(),
+            sampler: self.sampler.clone(),
+            client: self.client,
+            grid: self.grid.clone(),
+            ending: self.ending.clone(),
+            synthetic: self.synthetic,
+            warnings: self.warnings.clone(),
+            environment: self.environment.clone(),
+        }
+    }
+
     /// The window of the measured requests; `None` where none was sent.
     pub fn load_window(&self) -> Option<(Stamp, Stamp)> {
         self.phase(PhaseKind::Load).map(|phase| (phase.start, phase.end))

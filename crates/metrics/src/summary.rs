@@ -9,6 +9,7 @@ use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::record::RequestRecord;
 use ai_energy_core::summary::{Counts, DomainEnergy, Energy, SCHEMA_VERSION, Summary, Tokens, Validity};
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
+use serde::{Deserialize, Serialize};
 
 use crate::carbon::carbon;
 use crate::energy::{ChannelResult, channel_energy, channel_results, domains, total};
@@ -18,8 +19,9 @@ use crate::location::check_location;
 use crate::shares::Shares;
 use crate::warnings::{Seen, warnings};
 
-/// What a summary needs beside the record.
-#[derive(Debug, Clone, PartialEq)]
+/// What a summary needs beside the record. A run's folder keeps it, so that the figures can be computed anew.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SummaryOptions {
     /// Country, ISO 3166-1 alpha-3; `None` stands for the USA, with a warning.
     pub country_iso_code: Option<String>,

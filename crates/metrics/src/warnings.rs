@@ -84,6 +84,12 @@ fn ended_early(seen: &Seen<'_>) -> Vec<Warning> {
             format!("the run was stopped after {in_a_row} failures in a row"),
             "look at the first errors in requests.jsonl",
         ),
+        Ending::Unfinished => (
+            "the run did not come to its end: it was killed or crashed, and requests in flight then are not counted, though they \
+             drew energy"
+                .to_owned(),
+            "run it again for figures of the whole load",
+        ),
     };
     vec![warning("ended_early", message, remedy)]
 }

@@ -1,9 +1,11 @@
 //! One file a command. Each reads settings, calls the parts, and prints; none measures.
 
 pub mod config;
+pub mod doctor;
 pub mod list;
 pub mod run;
 pub mod shell;
 pub mod simulate;
 pub mod simulate_args;
+pub mod summarize;
 pub mod validate;

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use ai_energy_core::record::Ending;
 use ai_energy_core::{Fault, FaultKind, Place, Report, RunRecord, Stop, Summary, TokenCountSource, Written};
-use ai_energy_reporters::{Journal, TerminalOptions, journal};
+use ai_energy_metrics::SummaryOptions;
+use ai_energy_reporters::journal::{self, Context};
+use ai_energy_reporters::{Journal, TerminalOptions};
 
+use super::summarize::write_reports;
 use crate::args::{Globals, OutputFormat, RunArgs};
 use crate::diagnostics::{self, print_out};
 use crate::exit::{CliError, Exit};
@@ -31,14 +34,13 @@ pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
             () = stop.cancelled() => return Err(CliError::Stopped(received.exit().unwrap_or(Exit::Interrupted))),
         };
         let (place, moved) = target.open()?;
-        let journal = open_journal(&place, &session.settings)?;
-        let config = session.config.clone();
-        let location = session.settings.metrics.options.summary();
-        let kind = session.settings.metrics.kind.clone();
+        let options = session.settings.metrics.options.summary();
+        let context = context(&session, &options);
+        let journal = open_journal(&place, &session.settings, context.clone())?;
         let record = session.measure(target.run_id.clone(), stop, Arc::clone(&journal), globals).await;
-        let summary = ai_energy_metrics::summarize(&record, &location);
-        let report = Report { record: &record, summary: &summary, config: &config };
-        let (written, mut faults) = write_reports(report, &place, journal, &kind);
+        let summary = ai_energy_metrics::summarize(&record, &options);
+        let report = Report { record: &record, summary: &summary, config: &context.config };
+        let (written, mut faults) = write_all(report, &place, journal, &context);
         let written = [moved, written].concat();
         // A terminal that cannot be written to hides no other fault.
         faults.extend(print_report(report, &written, arguments.format, globals).err());
@@ -52,9 +54,20 @@ pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
     })
 }
 
+/// What the folder keeps beside the observations, so that `summarize` gives the same reports.
+fn context(session: &Session, options: &SummaryOptions) -> Context {
+    let codecarbon = session.settings.metrics.kind == "codecarbon";
+    Context {
+        config: session.config.clone(),
+        // Numbers, words and nulls alone: nothing in it can fail to become JSON.
+        figures: serde_json::to_value(options).unwrap_or_default(),
+        without_reports: if codecarbon { Vec::new() } else { vec!["emissions".to_owned()] },
+    }
+}
+
 /// The journal; generated texts stay out of it unless they are to be kept.
-fn open_journal(place: &Place, settings: &Settings) -> Result<Arc<Journal>, Fault> {
-    let journal = Journal::create(&place.run_dir)?;
+fn open_journal(place: &Place, settings: &Settings, context: Context) -> Result<Arc<Journal>, Fault> {
+    let journal = Journal::create(&place.run_dir, context)?;
     Ok(Arc::new(if settings.scenario.keep_text { journal } else { journal.without_text() }))
 }
 
@@ -73,21 +86,14 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<
     result
 }
 
-/// Writes every report, each regardless of the others' faults.
-fn write_reports(
+/// Writes every report and the rest of the run's folder, each regardless of the others' faults.
+fn write_all(
     report: Report<'_>,
     place: &Place,
     journal: Arc<Journal>,
-    metrics_kind: &str,
+    context: &Context,
 ) -> (Vec<Written>, Vec<Fault>) {
-    let (mut written, mut faults) = (Vec::new(), Vec::new());
-    let wanted = |name: &str| name != "emissions" || metrics_kind == "codecarbon";
-    for entry in ai_energy_reporters::all().iter().filter(|entry| wanted(entry.name)) {
-        match (entry.make)().write(report, place) {
-            Ok(files) => written.extend(files),
-            Err(fault) => faults.push(fault),
-        }
-    }
+    let (mut written, mut faults) = write_reports(report, place, context);
     match journal.finish() {
         Ok(files) => written.extend(files),
         Err(fault) => faults.push(fault),
@@ -99,10 +105,18 @@ fn write_reports(
     if counted_later && let Err(fault) = journal::replace_requests(&place.run_dir, &report.record.requests) {
         faults.push(fault);
     }
+    match journal::write_record(&place.run_dir, report.record, context) {
+        Ok(file) => written.push(file),
+        Err(fault) => faults.push(fault),
+    }
     (written, faults)
 }
 
-fn print_report(
+/// Prints the report, or the figures for programs.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn print_report(
     report: Report<'_>,
     written: &[Written],
     format: OutputFormat,
@@ -125,7 +139,7 @@ fn print_report(
 }
 
 /// The exit code of a run that was not interrupted.
-fn exit_of(record: &RunRecord, summary: &Summary) -> Exit {
+pub(super) fn exit_of(record: &RunRecord, summary: &Summary) -> Exit {
     if summary.counts.successful == 0 {
         Exit::NothingMeasured
     } else if summary.counts.failed > 0 || record.ending != Ending::Complete {

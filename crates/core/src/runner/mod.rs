@@ -9,20 +9,21 @@ mod sampler;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{Backend, BackendInfo, Check, Tally};
+use crate::backend::{Backend, Check, Tally};
 use crate::clock::Clock;
 use crate::dataset::DatasetInfo;
-use crate::energy::SourceDiscovery;
+use crate::energy::{SourceDiscovery, UnavailableSource};
 use crate::observer::Observer;
 use crate::phase::{Phase, PhaseKind};
 use crate::plan::Plan;
 use crate::prompt::FormattedPrompt;
 use crate::record::{
-    ClientUsage, GridIntensity, RequestRecord, RunRecord, ServerCounters, TokenCount, TokenCountSource,
+    ClientUsage, Ending, GridIntensity, RequestRecord, RunRecord, SamplerStats, ServerCounters, TokenCount,
+    TokenCountSource,
 };
 use serde_json::{Map, Value};
 
-pub use sampler::Sampler;
+pub use sampler::{Sampled, Sampler};
 pub use tokio_util::sync::CancellationToken as Stop;
 
 /// Most readings of a server's counters after the load, and the pause between two.
@@ -64,14 +65,12 @@ pub struct Parts {
 }
 
 /// Runs `plan` with `parts` and returns everything observed. Does not fail: what goes wrong stands in the record.
-pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
-    let Parts { sources, observers, clock, .. } = parts;
-    let SourceDiscovery { sources, unavailable, warnings: source_warnings } = sources;
-    let observers: Arc<[Arc<dyn Observer>]> = observers.into();
-    let mut warnings = parts.warnings;
-    warnings.extend(source_warnings);
-    let stop = parts.stop.clone();
-    let counters_before = parts.backend.token_counters().await;
+pub async fn run(plan: Plan, mut parts: Parts) -> RunRecord {
+    let (clock, stop, backend) = (parts.clock, parts.stop.clone(), Arc::clone(&parts.backend));
+    let SourceDiscovery { sources, unavailable, warnings } = std::mem::take(&mut parts.sources);
+    parts.warnings.extend(warnings);
+    let observers: Arc<[Arc<dyn Observer>]> = std::mem::take(&mut parts.observers).into();
+    let counters_before = backend.token_counters().await;
     let synthetic_sources = sources.iter().any(|source| source.is_synthetic());
     let sampler = Sampler::start(sources, clock, plan.sampling_interval_ms, Arc::clone(&observers)).await;
     let idling = idle::Idling {
@@ -82,57 +81,81 @@ pub async fn run(plan: Plan, parts: Parts) -> RunRecord {
     };
     let idle_before = idling.measure(PhaseKind::IdleBefore).await;
 
-    let offered = load::Offered {
-        backend: Arc::clone(&parts.backend),
-        prompts: parts.prompts,
-        clock,
-        stop: parts.stop,
-        tally: parts.tally,
-        observers,
-    };
+    let (mut record, prompts, tally) = begun(plan, parts, unavailable);
+    record.synthetic |= synthetic_sources;
+    record.phases.extend(idle_before);
+    observers.iter().for_each(|observer| observer.run_started(&record));
+    let offered =
+        load::Offered { backend: Arc::clone(&backend), prompts, clock, stop: stop.clone(), tally, observers };
     let cpu_before = process_cpu_seconds();
-    let outcome = load::closed_loop(&plan, offered).await;
-    let client = ClientUsage { load_cpu_seconds: Some(process_cpu_seconds() - cpu_before) };
+    let outcome = load::closed_loop(&record.plan, offered).await;
+    record.client = ClientUsage { load_cpu_seconds: Some(process_cpu_seconds() - cpu_before) };
     // Asked before idling: another client's tokens after the load are none of this run's.
-    let counters_after = settled_counters(&*parts.backend, counters_before.is_some()).await;
+    let counters_after = settled_counters(&*backend, counters_before.is_some()).await;
+    record.server_counters = counters_before.zip(counters_after).map(|(before, after)| [before, after]);
     let idle_after = idling.measure(PhaseKind::IdleAfter).await;
     let last = idle_after.map_or(outcome.end, |phase| phase.end);
-    let sampled = sampler.finish(outcome.start, outcome.end, last).await;
+    keep_sampled(&mut record, sampler.finish(outcome.start, outcome.end, last).await);
+    record.phases = phases(idle_before, &outcome, idle_after);
+    (record.requests, record.ending) = (outcome.requests, outcome.ending);
+    count_tokens(&*backend, &mut record, stop.is_cancelled()).await;
+    backend.close().await;
+    record.backend = backend.info();
+    record.synthetic |= record.backend.synthetic;
+    record
+}
 
-    let phases = phases(idle_before, &outcome, idle_after);
-    let mut requests = outcome.requests;
-    let counting = count_missing_tokens(&*parts.backend, &mut requests);
-    // Bounded, and shorter after a stop: reports are waiting.
-    let limit = if stop.is_cancelled() { COUNTING_AFTER_STOP } else { COUNTING };
-    if tokio::time::timeout(limit, counting).await.is_err() {
-        warnings.push(format!("counting tokens took longer than {} s and was given up", limit.as_secs()));
-    }
-    if !plan.keep_text {
-        requests.iter_mut().for_each(|request| request.generation.text = None);
-    }
-    parts.backend.close().await;
-    let backend: BackendInfo = parts.backend.info();
-    RunRecord {
-        synthetic: backend.synthetic || synthetic_sources,
+/// The record as far as it is known before the load, and the parts that the load takes.
+fn begun(
+    plan: Plan,
+    parts: Parts,
+    unavailable_sources: Vec<UnavailableSource>,
+) -> (RunRecord, Vec<Arc<FormattedPrompt>>, Arc<Tally>) {
+    let backend = parts.backend.info();
+    let record = RunRecord {
         plan,
         started_at: parts.started_at,
+        synthetic: backend.synthetic,
         backend,
         dataset: parts.dataset,
         checks: parts.checks,
-        server_counters: counters_before.zip(counters_after).map(|(before, after)| [before, after]),
-        phases,
-        requests,
-        channels: sampled.channels,
-        readings: sampled.readings,
-        unavailable_sources: unavailable,
-        gpu_states: sampled.gpu_states,
-        gpu_samples: sampled.gpu_samples,
-        sampler: sampled.stats,
-        client,
+        server_counters: None,
+        phases: Vec::new(),
+        requests: Vec::new(),
+        channels: Vec::new(),
+        readings: Vec::new(),
+        unavailable_sources,
+        gpu_states: Vec::new(),
+        gpu_samples: Vec::new(),
+        sampler: SamplerStats::default(),
+        client: ClientUsage::default(),
         grid: parts.grid,
-        ending: outcome.ending,
-        warnings,
+        ending: Ending::Unfinished,
+        warnings: parts.warnings,
         environment: parts.environment,
+    };
+    (record, parts.prompts, parts.tally)
+}
+
+fn keep_sampled(record: &mut RunRecord, sampled: Sampled) {
+    record.channels = sampled.channels;
+    record.readings = sampled.readings;
+    record.gpu_states = sampled.gpu_states;
+    record.gpu_samples = sampled.gpu_samples;
+    record.sampler = sampled.stats;
+}
+
+/// Counts the tokens that no server counted, and forgets texts that are not to be kept. Bounded, and shorter after a
+/// stop: reports are waiting.
+async fn count_tokens(backend: &dyn Backend, record: &mut RunRecord, stopped: bool) {
+    let limit = if stopped { COUNTING_AFTER_STOP } else { COUNTING };
+    let counting = count_missing_tokens(backend, &mut record.requests);
+    if tokio::time::timeout(limit, counting).await.is_err() {
+        let seconds = limit.as_secs();
+        record.warnings.push(format!("counting tokens took longer than {seconds} s and was given up"));
+    }
+    if !record.plan.keep_text {
+        record.requests.iter_mut().for_each(|request| request.generation.text = None);
     }
 }
 

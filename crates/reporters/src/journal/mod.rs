@@ -6,6 +6,7 @@
 
 mod line_file;
 mod read;
+mod stored;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +14,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use ai_energy_core::{Channel, EnergyReading, Fault, FaultKind, Observer, RequestRecord, Written};
+use ai_energy_core::{Channel, EnergyReading, Fault, FaultKind, Observer, RequestRecord, RunRecord, Written};
 use serde::Serialize;
 
 use crate::files::{io_fault, make_folder, write_whole};
 use line_file::LineFile;
 
 pub use read::{read_readings, read_requests};
+pub use stored::{Context, RECORD_FILE_NAME, StoredRun, read_run, write_record};
 
 /// One request a line, in the order they ended.
 pub const REQUESTS_FILE_NAME: &str = "requests.jsonl";
@@ -28,6 +30,7 @@ pub const READINGS_FILE_NAME: &str = "readings.jsonl";
 
 /// What the threads of the run hand to the journal's.
 enum Entry {
+    Head(Box<RunRecord>),
     Request(Box<RequestRecord>),
     Channels(Vec<Channel>),
     Readings(Vec<EnergyReading>),
@@ -54,13 +57,17 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Makes both files in `dir` (empty, an older one is replaced) and starts the journal's thread.
+    /// Makes both line files in `dir` (empty, an older one is replaced) and starts the journal's thread. `record.json`
+    /// appears, with `context`, when the load begins.
     ///
     /// # Errors
     /// The folder or a file cannot be made.
-    pub fn create(dir: &Path) -> Result<Self, Fault> {
+    pub fn create(dir: &Path, context: Context) -> Result<Self, Fault> {
         make_folder(dir)?;
         let files = Files {
+            dir: dir.to_owned(),
+            context,
+            head_fault: None,
             requests: LineFile::create(&dir.join(REQUESTS_FILE_NAME))?,
             readings: LineFile::create(&dir.join(READINGS_FILE_NAME))?,
         };
@@ -112,6 +119,10 @@ impl Journal {
 }
 
 impl Observer for Journal {
+    fn run_started(&self, head: &RunRecord) {
+        self.hand_over(Entry::Head(Box::new(head.head())));
+    }
+
     fn request_ended(&self, record: &RequestRecord) {
         let mut record = Box::new(record.clone());
         if !self.keep_text {
@@ -156,6 +167,10 @@ fn push_line<T: Serialize>(lines: &mut Vec<u8>, path: &Path, value: &T) -> Resul
 
 /// The journal's thread and what it owns.
 struct Files {
+    dir: PathBuf,
+    context: Context,
+    /// Why `record.json` could not be written.
+    head_fault: Option<Fault>,
     requests: LineFile<std::fs::File>,
     readings: LineFile<std::fs::File>,
 }
@@ -179,18 +194,22 @@ impl Files {
             }
             self.requests.flush();
             self.readings.flush();
-            if self.requests.fault().or(self.readings.fault()).is_some() {
+            if self.requests.fault().or(self.readings.fault()).is_some() || self.head_fault.is_some() {
                 failed.store(true, Ordering::Relaxed);
             }
         }
         let requests = self.requests.close();
         let readings = self.readings.close();
+        if let Some(fault) = self.head_fault {
+            return Err(fault);
+        }
         Ok(vec![Written::at(&requests?), Written::at(&readings?)])
     }
 
     /// Puts an entry into its file's buffer; `false` for the last one.
     fn take(&mut self, entry: Entry, channels_seen: &mut bool) -> bool {
         match entry {
+            Entry::Head(head) => self.head_fault = write_record(&self.dir, &head, &self.context).err(),
             Entry::Request(record) => self.requests.push(&record),
             Entry::Channels(channels) => {
                 *channels_seen = true;

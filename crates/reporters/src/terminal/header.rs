@@ -32,6 +32,10 @@ fn draw_banners(report: Report<'_>, page: &mut Page) {
             let text = format!("{in_a_row} requests failed in a row, which ended the run; {seen}");
             page.paragraph((Style::Bad, " STOPPED  "), Style::Bad, &text);
         }
+        Ending::Unfinished => {
+            let text = format!("the run was killed or crashed; {seen}");
+            page.paragraph((Style::Bad, " CUT  "), Style::Bad, &text);
+        }
     }
     page.blank();
 }

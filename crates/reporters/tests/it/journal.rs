@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ai_energy_core::energy::{ChannelKind, Domain};
 use ai_energy_core::{FaultKind, Observer};
 use ai_energy_reporters::Journal;
-use ai_energy_reporters::journal::{read_readings, read_requests, replace_requests};
+use ai_energy_reporters::journal::{Context, read_readings, read_requests, replace_requests};
 
 use crate::support::{channel, reading, request};
 
@@ -17,7 +17,7 @@ fn what_was_observed_reads_back_as_it_was() {
         channel("a", Domain::Gpu, ChannelKind::Counter { wrap_microjoules: Some(7) }, true),
         channel("b", Domain::Cpu, ChannelKind::Power { averaging_ms: None }, false),
     ];
-    let journal = Arc::new(Journal::create(folder.path()).unwrap());
+    let journal = Arc::new(Journal::create(folder.path(), Context::default()).unwrap());
     let requests: Vec<_> = (0..50).map(request).collect();
     for (number, request) in requests.iter().enumerate() {
         let at = number as u64;
@@ -38,7 +38,7 @@ fn what_was_observed_reads_back_as_it_was() {
 #[test]
 fn threads_of_the_run_write_at_the_same_time() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = Arc::new(Journal::create(folder.path()).unwrap().without_text());
+    let journal = Arc::new(Journal::create(folder.path(), Context::default()).unwrap().without_text());
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let journal = Arc::clone(&journal);
@@ -86,7 +86,7 @@ fn a_reading_of_a_channel_that_is_not_there_is_refused() {
 fn a_full_disk_raises_the_flag_and_is_named_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/dev/full", folder.path().join("requests.jsonl")).unwrap();
-    let journal = Arc::new(Journal::create(folder.path()).unwrap());
+    let journal = Arc::new(Journal::create(folder.path(), Context::default()).unwrap());
     let channels = [channel("a", Domain::Gpu, ChannelKind::Power { averaging_ms: None }, true)];
     journal.readings(&channels, &[reading(0, 1, 1)]);
     journal.request_ended(&request(0));
@@ -105,14 +105,14 @@ fn a_full_disk_raises_the_flag_and_is_named_at_the_end() {
 fn a_folder_that_cannot_be_made_is_refused_before_the_run() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
-    let fault = Journal::create(&folder.path().join("file/run")).unwrap_err();
+    let fault = Journal::create(&folder.path().join("file/run"), Context::default()).unwrap_err();
     assert!(fault.object.contains("file/run") && !fault.remedy.is_empty(), "{fault}");
 }
 
 #[test]
 fn requests_can_be_read_while_the_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = Arc::new(Journal::create(folder.path()).unwrap());
+    let journal = Arc::new(Journal::create(folder.path(), Context::default()).unwrap());
     journal.request_ended(&request(0));
     let path = folder.path().join("requests.jsonl");
     // The thread writes by itself: no finish and no further entry is needed.
