@@ -20,7 +20,7 @@ pub(super) struct ChannelFinding {
     pub(super) channel: Channel,
     /// Mean power while it was looked at, W.
     pub(super) power: Figure,
-    /// How often a counter's value changes, s.
+    /// How old a counter's value can be, s.
     pub(super) tick_seconds: Option<f64>,
     pub(super) readings: usize,
 }

@@ -70,7 +70,7 @@ fn power(finding: &ChannelFinding) -> String {
 fn quality(finding: &ChannelFinding) -> String {
     let provenance = finding.channel.provenance.word();
     match finding.tick_seconds {
-        Some(tick) => format!("{provenance}, changes every {:.1} ms", tick * 1e3),
+        Some(tick) => format!("{provenance}, values up to {:.1} ms old", tick * 1e3),
         None => provenance.to_owned(),
     }
 }
@@ -163,7 +163,7 @@ mod tests {
         let page = page(&findings(vec![steady(true)]));
         assert!(page.contains("a counter, socket 0 [probe:cpu]"), "{page}");
         assert!(page.contains("20.00 W ± "), "{page}");
-        assert!(page.contains("measured, changes every 10.0 ms"), "{page}");
+        assert!(page.contains("measured, values up to 20.0 ms old"), "{page}");
         assert!(page.contains("gpu  gpu: no driver\n       hint: install it"), "{page}");
         assert!(page.contains("0.05 % of one core"), "{page}");
     }
