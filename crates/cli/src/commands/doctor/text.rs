@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::commands::doctor::look::finding;
     use ai_energy_core::Stamp;
-    use ai_energy_core::energy::{Channel, ChannelKind, Domain};
+    use ai_energy_core::energy::{Channel, ChannelKind, Domain, Instrument};
     use ai_energy_core::figure::Provenance;
     use ai_energy_core::record::SamplerStats;
     use ai_energy_metrics::integrate::Window;
@@ -131,6 +131,7 @@ mod tests {
             source: "a counter".into(),
             gain_ci95: Some(0.05),
             counts,
+            instrument: Instrument::default(),
         }
     }
 

@@ -116,7 +116,7 @@ fn object(clock: Clock, findings: &[ChannelFinding]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ai_energy_core::energy::{ChannelKind, Domain};
+    use ai_energy_core::energy::{ChannelKind, Domain, Instrument};
     use ai_energy_core::figure::Provenance;
 
     #[test]
@@ -131,6 +131,7 @@ mod tests {
             source: String::new(),
             gain_ci95: None,
             counts: true,
+            instrument: Instrument::default(),
         };
         let watcher = Watcher(Mutex::default());
         // 100 W in the first ten seconds, then 10 W for ten.
