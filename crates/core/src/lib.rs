@@ -13,6 +13,7 @@ pub mod fault;
 pub mod figure;
 pub mod formatter;
 pub mod observer;
+pub mod observing;
 pub mod phase;
 pub mod plan;
 pub mod prompt;
