@@ -279,8 +279,11 @@ impl<'a> Settings<'a> {
                 high: self.required("high_freq_factor")?,
                 trained: trained()?,
             }),
+            // Early Phi-3 configs call LongRoPE by two other names.
+            "longrope" | "su" | "yarn" if self.value("short_factor").is_some() || kind == "longrope" => {
+                self.longrope(context, trained()?, rotary_dim)
+            }
             "yarn" => self.yarn(context, trained()?),
-            "longrope" | "su" => self.longrope(context, trained()?, rotary_dim),
             other => Err(EngineError::unsupported(OBJECT, format!("the scaling `{other}` is not known"))
                 .remedy("use backend.engine=transformers")),
         }

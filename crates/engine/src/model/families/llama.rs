@@ -68,20 +68,9 @@ fn layers(config: &Config<'_>, sizes: &common::Sizes, model_type: &str) -> Resul
         attention.scale = scale.unwrap_or(attention.scale);
         let mlp =
             common::gated(&format!("{prefix}.mlp"), sizes.hidden, sizes.intermediate, activation, mlp_bias);
-        Layer {
-            before_attention: Some(Norm::rms(&format!("{prefix}.input_layernorm"), sizes.hidden, eps)),
-            attention,
-            after_attention: None,
-            before_feed_forward: Some(Norm::rms(
-                &format!("{prefix}.post_attention_layernorm"),
-                sizes.hidden,
-                eps,
-            )),
-            feed_forward: FeedForward::Dense(mlp),
-            after_feed_forward: None,
-            parallel: false,
-            residual_scale,
-        }
+        let mut layer = common::rms_layer(&prefix, sizes.hidden, eps, attention, FeedForward::Dense(mlp));
+        layer.residual_scale = residual_scale;
+        layer
     };
     Ok((0..sizes.layers).map(layer).collect())
 }

@@ -3,6 +3,7 @@
 //! Exists so that a new family is one file and one line here. Refuses to know how anything is computed.
 
 mod common;
+mod gemma;
 mod gpt2;
 mod gpt_neox;
 mod gpt_oss;
@@ -10,6 +11,8 @@ mod llama;
 mod mixtral;
 mod opt;
 mod phi;
+mod phi3;
+mod qwen;
 mod qwen_moe;
 
 use super::config::Config;
@@ -29,6 +32,9 @@ pub struct Family {
 /// Every family.
 pub const FAMILIES: &[&Family] = &[
     &llama::FAMILY,
+    &qwen::FAMILY,
+    &phi3::FAMILY,
+    &gemma::FAMILY,
     &gpt2::FAMILY,
     &gpt_neox::FAMILY,
     &opt::FAMILY,

@@ -58,7 +58,7 @@ fn attentions(
     };
     let switched = config.switch("use_sliding_window", false)?;
     let window = config.integer("sliding_window")?.filter(|&window| switched && window > 0);
-    let first = config.count_or("max_window_layers", 28)?;
+    let first = config.integer("max_window_layers")?.unwrap_or(28);
     // Without a list, Qwen 3 slides everywhere; Qwen 2 in every other layer of the first ones.
     let otherwise = |index: usize| third || (index.is_multiple_of(2) && index < first);
     let sliding = common::sliding(config, sizes.layers, otherwise)?;
