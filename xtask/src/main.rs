@@ -6,12 +6,14 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask JOB
 
-  test    everything that must hold: tidy, then all tests (this is the README's test command)
-  tidy    the laws of the tree: crate graph, headers, file length, who prints, names in documents
-  ci      what a merge needs: fmt, clippy, test, docs, deny
-  docs    writes the documents that are generated (config schema, command line reference)
-  libtorch  gets the PyTorch libraries and builds the engine against them
-  bench   ratios and agreements measured side by side; never decides a test
+  quickstart  from a fresh clone to a first report: libtorch, a release build, a small model, ten prompts
+  test        everything that must hold: tidy, then all tests (this is the README's test command)
+  tidy        the laws of the tree: crate graph, headers, file length, who prints, names in documents
+  ci          what a merge needs: fmt, clippy, test, docs, deny
+  docs        writes the documents that are generated (config schema, command line reference)
+  libtorch    gets the PyTorch libraries and builds the engine against them [--fetch-only] [--debug]
+  fixtures    makes the engine's fixtures anew from transformers and says what changed [--accept] [NAME...]
+  bench       ratios and agreements measured side by side; never decides a test [agreement|startup|client|engine]
 ";
 
 fn main() -> ExitCode {
@@ -34,6 +36,8 @@ fn job() -> Result<()> {
         Some("ci") => xtask::ci::run(&root),
         Some("docs") => xtask::docs::run(&root),
         Some("libtorch") => xtask::libtorch::run(&root, rest),
+        Some("quickstart") => xtask::quickstart::run(&root, rest),
+        Some("fixtures") => xtask::fixtures::run(&root, rest),
         Some("bench") => xtask::bench::run(&root, rest),
         Some("help" | "--help" | "-h") | None => {
             xtask::say(HELP.trim_end());

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod client;
+mod engine;
 mod server;
 mod startup;
 
@@ -11,11 +12,14 @@ use std::path::{Path, PathBuf};
 
 use crate::{say, shell};
 
-/// Runs one benchmark or all: `agreement`, `startup`, `client`.
+/// Runs one benchmark, or those of the client: `agreement`, `startup`, `client`; `engine` needs more than this tree.
 ///
 /// # Errors
 /// The release build fails, or a benchmark cannot be run.
 pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
+    if let Some(("engine", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest)) {
+        return engine::run(root, rest);
+    }
     shell(root, "cargo", &["build", "--release", "--quiet", "--package", "ai-energy-cli"])?;
     let program = program(root);
     match arguments.first().map(String::as_str) {
@@ -27,7 +31,7 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
         Some("startup") => startup::run(&program),
         Some("agreement") => agreement::run(&program),
         Some("client") => client::run(&program),
-        Some(other) => bail!("there is no benchmark `{other}`: known are startup, agreement, client"),
+        Some(other) => bail!("there is no benchmark `{other}`: known are startup, agreement, client, engine"),
     }
 }
 
