@@ -3,6 +3,7 @@
 
 use ai_energy_core::prompt::{Message, Role};
 use ai_energy_engine::files::{self, FilesOptions, ModelFiles};
+use ai_energy_engine::model::Spec;
 use ai_energy_engine::weights::{RawTensor, Stored};
 use half::{bf16, f16};
 use serde_json::{Map, Value};
@@ -113,4 +114,12 @@ fn weights_agree_within_what_four_bits_can_say() {
     }
     assert!(!gguf.weights.has("lm_head.weight"));
     assert!(folder.weights.get("model.norm.weight", &[577]).unwrap_err().cause.contains("576"));
+}
+
+#[test]
+fn both_are_the_same_model_and_have_all_its_tensors() {
+    let Some((folder, gguf)) = both() else { return };
+    let [left, right] = [&folder, &gguf].map(|model| Spec::from_config(&model.config).unwrap());
+    assert_eq!(left, right);
+    assert_eq!(left.parameters(), 134_515_008);
 }

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::reader::shortest;
 use super::weights::GgufWeights;
 
 /// Families that can be read, by GGUF's word and by the configuration's, with the class name.
@@ -24,7 +25,7 @@ const FAMILIES: [(&str, &str, &str); 12] = [
 ];
 
 /// The file's keys, each after the family's name and a full stop, and the configuration's.
-const KEYS: [(&str, &str); 20] = [
+const KEYS: [(&str, &str); 16] = [
     ("context_length", "max_position_embeddings"),
     ("embedding_length", "hidden_size"),
     ("block_count", "num_hidden_layers"),
@@ -41,6 +42,10 @@ const KEYS: [(&str, &str); 20] = [
     ("expert_used_count", "num_experts_per_tok"),
     ("expert_feed_forward_length", "moe_intermediate_size"),
     ("expert_shared_feed_forward_length", "shared_expert_intermediate_size"),
+];
+
+/// Granite's multipliers, which other families do not have.
+const GRANITE: [(&str, &str); 4] = [
     ("attention.scale", "attention_multiplier"),
     ("embedding_scale", "embedding_multiplier"),
     ("residual_scale", "residual_multiplier"),
@@ -63,9 +68,10 @@ pub(super) fn config(
     let mut config = Map::new();
     config.insert("architectures".to_owned(), json!([class]));
     config.insert("model_type".to_owned(), json!(model_type));
-    for (key, name) in KEYS {
+    let granite = if family == "granite" { &GRANITE[..] } else { &[] };
+    for (key, name) in KEYS.iter().chain(granite) {
         if let Some(value) = metadata.get(&format!("{family}.{key}")) {
-            config.insert(name.to_owned(), single(key, value)?);
+            config.insert((*name).to_owned(), single(key, value)?);
         }
     }
     let said = Said { metadata, weights, family };
@@ -73,7 +79,7 @@ pub(super) fn config(
     said.tensors(&mut config);
     said.special_tokens(&mut config);
     said.rotation(&mut config)?;
-    said.family(&mut config)?;
+    said.family(&mut config);
     Ok(config)
 }
 
@@ -119,14 +125,16 @@ impl Said<'_> {
     /// What the presence of tensors says.
     fn tensors(&self, config: &mut Map<String, Value>) {
         config.insert("tie_word_embeddings".to_owned(), json!(!self.has("output.weight")));
-        config.insert("attention_bias".to_owned(), json!(self.has("blk.0.attn_q.bias")));
-        config.insert("mlp_bias".to_owned(), json!(self.has("blk.0.ffn_up.bias")));
-        if let (None, Some(hidden), Some(heads)) =
-            (config.get("head_dim"), self.count("embedding_length"), self.count("attention.head_count"))
-            && heads > 0
-        {
-            config.insert("head_dim".to_owned(), json!(hidden / heads));
+        if matches!(self.family, "llama" | "granite" | "smollm3") {
+            config.insert("attention_bias".to_owned(), json!(self.has("blk.0.attn_q.bias")));
+            config.insert("mlp_bias".to_owned(), json!(self.has("blk.0.ffn_up.bias")));
         }
+    }
+
+    /// Width of a head, where the file does not say and a configuration may.
+    fn head(&self) -> Option<u64> {
+        let heads = self.count("attention.head_count").filter(|heads| *heads > 0)?;
+        self.count("attention.key_length").or(Some(self.count("embedding_length")? / heads))
     }
 
     fn special_tokens(&self, config: &mut Map<String, Value>) {
@@ -154,6 +162,8 @@ impl Said<'_> {
         let long = self.weights.values("rope_factors_long.weight");
         let short = self.weights.values("rope_factors_short.weight");
         if let (Some(long), Some(short)) = (long, short) {
+            let numbers = |factors: Vec<f32>| factors.into_iter().map(shortest).collect::<Value>();
+            let (long, short) = (numbers(long), numbers(short));
             let scaling = json!({"rope_type": "longrope", "long_factor": long, "short_factor": short});
             config.insert("rope_scaling".to_owned(), scaling);
             let original = original.ok_or("it has rotation factors without the context they extend")?;
@@ -192,14 +202,14 @@ impl Said<'_> {
             (f64::from(*found) / wanted - 1.0).abs() < 1e-3
         });
         let scaling = json!({
-            "rope_type": "llama3", "factor": factor, "low_freq_factor": low, "high_freq_factor": high,
+            "rope_type": "llama3", "factor": shortest(factor), "low_freq_factor": low, "high_freq_factor": high,
             "original_max_position_embeddings": context as u64,
         });
         same.then_some(scaling).ok_or_else(|| "its rotation factors are not those of Llama 3".to_owned())
     }
 
     /// What files of a family leave to the reader.
-    fn family(&self, config: &mut Map<String, Value>) -> Result<(), String> {
+    fn family(&self, config: &mut Map<String, Value>) {
         let experts = self.count("expert_count").filter(|count| *count > 0);
         match (self.family, experts) {
             ("llama", Some(experts)) => {
@@ -214,12 +224,26 @@ impl Said<'_> {
             }
             ("gemma" | "gemma2" | "gemma3", _) => self.gemma(config),
             ("gpt2", _) => rename(config, &GPT2),
+            ("phi3", _) => self.partial_rotation(config),
             _ => {}
         }
         if config.get("num_experts_per_tok").and_then(Value::as_u64) == Some(0) {
             config.remove("num_experts_per_tok");
         }
-        Ok(())
+        if let (false, Some(head)) =
+            (matches!(self.family, "gpt2" | "phi3" | "qwen2" | "qwen2moe"), self.head())
+        {
+            config.insert("head_dim".to_owned(), json!(head));
+        }
+    }
+
+    /// Only the first part of a head is rotated in some models.
+    fn partial_rotation(&self, config: &mut Map<String, Value>) {
+        if let (Some(rotated), Some(head)) = (self.count("rope.dimension_count"), self.head())
+            && rotated < head
+        {
+            config.insert("partial_rotary_factor".to_owned(), json!(rotated as f64 / head as f64));
+        }
     }
 
     fn gemma(&self, config: &mut Map<String, Value>) {
@@ -231,7 +255,7 @@ impl Said<'_> {
         let share = self.count("embedding_length").zip(self.count("attention.head_count"));
         let scalar = match share {
             Some((hidden, heads)) if largest && heads > 0 => json!(hidden / heads),
-            _ => config.get("head_dim").cloned().unwrap_or(json!(256)),
+            _ => json!(self.head()),
         };
         config.insert("query_pre_attn_scalar".to_owned(), scalar);
         let every = match self.family {

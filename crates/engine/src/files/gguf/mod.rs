@@ -7,6 +7,8 @@
 mod builder;
 mod config;
 mod kquants;
+#[cfg(test)]
+mod model_tests;
 mod names;
 mod pretokenizers;
 pub(super) mod quants;

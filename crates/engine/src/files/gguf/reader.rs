@@ -194,7 +194,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// A single-precision number with the digits that name it, so that 1e-5 stays 1e-5 in double precision.
-fn shortest(number: f32) -> Value {
+pub(super) fn shortest(number: f32) -> Value {
     number.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 

@@ -160,14 +160,13 @@ fn each_family_has_the_configuration_of_its_class() {
     ] {
         let (_folder, file) = model(&family(family_name));
         assert_eq!(file.config["model_type"], json!(model_type));
-        let wanted = json!([8, 6, 16, 2, 1, 4, 64, 10, true]);
+        let wanted = json!([8, 6, 16, 2, 1, 64, 10, true]);
         let found: Value = [
             "hidden_size",
             "num_hidden_layers",
             "intermediate_size",
             "num_attention_heads",
             "num_key_value_heads",
-            "head_dim",
             "max_position_embeddings",
             "vocab_size",
             "tie_word_embeddings",
