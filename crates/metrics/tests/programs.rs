@@ -104,8 +104,13 @@ fn apples_samples_are_summed_to_a_counter() {
     let dir = tempfile::tempdir().unwrap();
     let sample = dir.path().join("sample");
     fs::write(&sample, format!("{SAMPLE}\n")).unwrap();
-    // Three samples at once, then none: the sum must be of all of them.
-    let text = format!("cat {0} {0} {0}\nexec sleep 60", sample.display());
+    // One sample for the discovery; two at once in the run, then none: the sum must be of both.
+    let go = dir.path().join("go");
+    let text = format!(
+        "cat {0}\nwhile [ ! -e {1} ]; do sleep 0.05; done\ncat {0} {0}\nexec sleep 60",
+        sample.display(),
+        go.display()
+    );
     let powermetrics = program(dir.path(), "powermetrics", &text);
     let roots = Roots { powermetrics: Some(powermetrics.into()), ..bare(dir.path()) };
     let mut found = discover(&options("powermetrics"), &roots);
@@ -118,8 +123,8 @@ fn apples_samples_are_summed_to_a_counter() {
         ("powermetrics:ane", Domain::Gpu, true),
     ];
     assert_eq!(words, expected);
-    // From before the samples, as a run's clock may be; the discovery took one.
     let clock = Clock::start();
+    fs::write(go, "").unwrap();
     let mut last = [0; 3];
     let begin = Instant::now();
     while last[0] < 240_000 && begin.elapsed() < Duration::from_secs(10) {

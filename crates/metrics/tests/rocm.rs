@@ -62,7 +62,10 @@ fn gpus_come_by_address_with_their_counter_and_the_powers_beside_it() {
     let watts = summary.domain(Domain::Gpu).unwrap().mean_power.value.unwrap();
     assert!((watts - 1001.0).abs() < 1.0, "500 and 501 W: {watts}");
     assert!(!summary.warnings.iter().any(|warning| warning.id == "cross_check"), "{:?}", summary.warnings);
-    let one = discover(&Options { gpu_ids: Some(vec![1]), ..options() }, &roots);
+    let one = discover(
+        &Options { gpu_ids: Some(vec![ai_energy_metrics::GpuChoice::Index(1)]), ..options() },
+        &roots,
+    );
     assert_eq!(names(&one), expected[2..].to_vec());
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn run(found: SourceDiscovery, count: usize) -> RunRecord {
         started_at: String::new(),
         environment: Map::new(),
         warnings: Vec::new(),
+        grid: None,
     };
     let plan = ai_energy_core::Plan { sampling_interval_ms: 20, ..crate::common::plan() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

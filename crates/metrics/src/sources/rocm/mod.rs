@@ -57,7 +57,8 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
                 }
             }
             Err((reason, remedy)) => {
-                refused = refused.or(Some(missing(NAME, Domain::Gpu, format!("GPU {index}: {reason}"), remedy)));
+                refused =
+                    refused.or(Some(missing(NAME, Domain::Gpu, format!("GPU {index}: {reason}"), remedy)));
             }
         }
     }
@@ -112,7 +113,8 @@ fn look(rocm: &Rocm, gpu: u32, index: usize, pci: &str) -> Result<Gpu, (String, 
     let name = rocm.name(gpu).unwrap_or_else(|_| "AMD GPU".to_owned());
     let energy = Value::Energy.read(rocm, gpu);
     let socket = Value::SocketPower.read(rocm, gpu).map(|power| (Value::SocketPower, power));
-    let power = socket.or_else(|_| Value::AveragePower.read(rocm, gpu).map(|power| (Value::AveragePower, power)));
+    let power =
+        socket.or_else(|_| Value::AveragePower.read(rocm, gpu).map(|power| (Value::AveragePower, power)));
     let (energy, power) = match (energy, power) {
         (Err(error), Err(_)) => return Err((format!("neither energy nor power: {error}"), remedy(&error))),
         (energy, power) => (energy.ok(), power.ok()),
