@@ -230,8 +230,15 @@ fn a_server_that_gives_no_usage_is_counted_by_its_tokenizer() {
 fn the_python_packages_config_names_its_engine_and_says_what_to_do() {
     let bench = Bench::new();
     // AI Energy Score's own config: no backend.type, `backend: pytorch` in the defaults list.
-    let done = bench.run(&["--config-name", "text_generation", "scenario.dataset_name=builtin"]).expect(3);
-    assert!(done.err.contains("ai-energy-torch"), "{}", done.err);
+    let arguments = ["--config-name", "text_generation", "scenario.dataset_name=builtin"];
+    // An engine that was built beside this program would be found.
+    let mut command = bench.command(&arguments);
+    command.env("AI_ENERGY_TORCH", "/nowhere/ai-energy-torch");
+    support::done(command.output().unwrap()).expect(2).says(&[
+        "AI_ENERGY_TORCH",
+        "/nowhere/ai-energy-torch",
+        "hint",
+    ]);
     let shown = bench.run(&["config", "show", "--config-name", "text_generation"]).expect(0);
     assert!(shown.out.contains("type: \"pytorch\""), "{}", shown.out);
 }

@@ -89,6 +89,10 @@ impl Echo {
             let message = "there is no folder `missing`".to_owned();
             return complain(None, EngineErrorKind::Model, message);
         }
+        if model == "strange" {
+            let message = "the architecture `Strange` is not known".to_owned();
+            return complain(None, EngineErrorKind::Unsupported, message);
+        }
         self.model = model;
         if self.model == "blocked" {
             let loaded =
@@ -99,6 +103,21 @@ impl Echo {
         }
         let mut details = Map::new();
         details.insert("batch_size".to_owned(), Value::from(batch_size));
+        details.insert("model".to_owned(), Value::from(self.model.as_str()));
+        details.insert("random_weights".to_owned(), Value::from(self.model == "random"));
+        details.insert(
+            "layers_by_device".to_owned(),
+            Value::from(Map::from_iter([(device.to_owned(), 2.into())])),
+        );
+        for name in ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH"] {
+            details.insert(name.to_owned(), std::env::var(name).ok().into());
+        }
+        say(&FromEngine::Progress {
+            stage: "loading weights".into(),
+            done: 3,
+            total: Some(3),
+            unit: "bytes".into(),
+        });
         say(&FromEngine::Loaded { device: device.to_owned(), dtype: "float32".to_owned(), details });
     }
 

@@ -2,7 +2,6 @@
 //!
 //! An engine that has died is not started again: a second load would be measured as if it were generation.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,18 +10,18 @@ use ai_energy_core::backend::{Request, Tally};
 use ai_energy_core::record::{Generation, RequestError};
 use ai_energy_core::{
     Backend, BackendInfo, Check, CheckOutcome, Clock, ErrorClass, Fault, FaultKind, FormattedPrompt,
-    GenerationParams, PromptContent,
+    GenerationParams, LoadProgress, PromptContent,
 };
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use crate::engine::{Engine, Listening, Trouble};
-use crate::locate::{ENGINE_PROGRAM, Places, locate};
-use crate::mapping::ClockMap;
+use crate::engine::{Listening, Trouble};
 use crate::options::Options;
+use crate::places::Places;
 use crate::protocol::{EngineErrorKind, EnginePrompt, Generate};
 use crate::receive::Receiving;
+use crate::start::{Ready, Start};
 
 /// What is said of a generation that a stop ended.
 const STOPPED: &str = "ended before it was complete because the run was stopped";
@@ -32,15 +31,9 @@ pub struct PytorchBackend {
     model: String,
     options: Options,
     places: Option<Places>,
+    progress: Arc<dyn LoadProgress>,
     ready: tokio::sync::Mutex<Option<Arc<Ready>>>,
     info: Mutex<BackendInfo>,
-}
-
-/// An engine with its model loaded.
-struct Ready {
-    engine: Engine,
-    clock: ClockMap,
-    checks: Vec<Check>,
 }
 
 impl PytorchBackend {
@@ -66,13 +59,20 @@ impl PytorchBackend {
             details,
         };
         let (ready, info) = (tokio::sync::Mutex::new(None), Mutex::new(info));
-        Ok(Self { model: model.to_owned(), options, places: None, ready, info })
+        Ok(Self { model: model.to_owned(), options, places: None, progress: Arc::new(()), ready, info })
     }
 
     /// The same backend that looks for its engine in `places` instead of this process's own.
     #[must_use]
     pub fn with_places(mut self, places: Places) -> Self {
         self.places = Some(places);
+        self
+    }
+
+    /// The same backend that says how far downloading and loading are.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Arc<dyn LoadProgress>) -> Self {
+        self.progress = progress;
         self
     }
 
@@ -83,60 +83,17 @@ impl PytorchBackend {
             return Ok(Arc::clone(ready));
         }
         let places = self.places.clone().unwrap_or_else(Places::of_this_process);
-        let program = locate(self.options.engine_options.program.as_deref(), &places)?;
-        let started = Arc::new(self.start(&program).await?);
+        let (model, options, progress) = (self.model.as_str(), &self.options, &self.progress);
+        let started = Start { model, options, places: &places, progress }.run().await?;
+        let mut info = self.known();
+        info.device = Some(started.device.clone());
+        info.server = Some(started.engine.greeting.program.clone());
+        info.synthetic = started.engine.greeting.synthetic;
+        info.details.extend(started.details.clone());
+        drop(info);
+        let started = Arc::new(started);
         *ready = Some(Arc::clone(&started));
         Ok(started)
-    }
-
-    async fn start(&self, program: &Path) -> Result<Ready, Fault> {
-        let object = format!("PyTorch engine {}", program.display());
-        let broken = |trouble: Trouble| {
-            Fault::new(FaultKind::Backend, object.clone(), trouble.message())
-                .remedy(format!("see that it is {ENGINE_PROGRAM} of this release, or use backend.type: vllm"))
-        };
-        let wait = Duration::from_secs_f64(self.options.engine_options.start_timeout_seconds);
-        let engine = Engine::start(program, wait).await.map_err(broken)?;
-        let clock = engine.read_clock().await.map_err(broken)?;
-        let wait = Duration::from_secs_f64(self.options.engine_options.load_timeout_seconds);
-        let loading = Instant::now();
-        let loaded = engine.load(&self.model, &self.options, wait).await;
-        let loaded = loaded.map_err(|trouble| self.cannot_load(&trouble))?;
-        let seconds = loading.elapsed().as_secs_f64();
-        let checks = vec![
-            ok("engine program", format!("{} ({})", engine.greeting.program, program.display())),
-            ok("model loaded", format!("{} on {} in {seconds:.1} s", loaded.dtype, loaded.device)),
-        ];
-        let mut info = self.info();
-        info.device = Some(loaded.device);
-        info.server = Some(engine.greeting.program.clone());
-        info.synthetic = engine.greeting.synthetic;
-        info.details.extend(loaded.details);
-        info.details.insert("torch_dtype".to_owned(), Value::from(loaded.dtype));
-        info.details.insert("load_seconds".to_owned(), Value::from(seconds));
-        info.details.insert("process_id".to_owned(), Value::from(engine.greeting.process_id));
-        let uncertainty = u64::try_from(clock.uncertainty().as_nanos()).ok();
-        info.details.insert("clock_uncertainty_ns".to_owned(), Value::from(uncertainty));
-        *self.known() = info;
-        Ok(Ready { engine, clock, checks })
-    }
-
-    fn cannot_load(&self, trouble: &Trouble) -> Fault {
-        let said = if let Trouble::Said(complaint) = trouble { Some(complaint) } else { None };
-        let remedy = match (trouble, said.map(|complaint| (complaint.kind, complaint.remedy.as_str()))) {
-            (_, Some((_, remedy))) if !remedy.is_empty() => remedy,
-            (_, Some((EngineErrorKind::OutOfMemory, _))) => {
-                "use a smaller model, fewer bits, or more devices"
-            }
-            (_, Some((EngineErrorKind::Model, _))) => "see that backend.model is a hub id or a local folder",
-            (Trouble::Silent(_), _) => "raise backend.engine_options.load_timeout_seconds",
-            _ => "see what the engine says; its whole log shows with -vv",
-        };
-        let object = match said.map(|complaint| complaint.object.as_str()) {
-            Some(object) if !object.is_empty() => format!("model {}: {object}", self.model),
-            _ => format!("model {}", self.model),
-        };
-        Fault::new(FaultKind::Backend, object, trouble.message()).remedy(remedy)
     }
 
     fn known(&self) -> MutexGuard<'_, BackendInfo> {

@@ -2,18 +2,17 @@
 //!
 //! Refuses to know plans, prompts and figures; the process itself is `supervise`'s.
 
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ai_energy_core::ErrorClass;
+use ai_energy_core::{ErrorClass, LoadProgress};
 use serde_json::{Map, Value};
 use tokio::io::AsyncWriteExt;
-use tokio::process::{ChildStdin, Command};
+use tokio::process::ChildStdin;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::launch::Launch;
 use crate::mapping::ClockMap;
 use crate::options::Options;
 use crate::protocol::{EngineErrorKind, FromEngine, Generate, ToEngine, VERSION, to_line};
@@ -97,13 +96,9 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Starts the program and waits for its hello.
-    pub(crate) async fn start(program: &Path, wait: Duration) -> Result<Self, Trouble> {
-        let mut command = Command::new(program);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        // A group of its own: Ctrl-C on the terminal is for us, who then end the engine in order.
-        #[cfg(unix)]
-        command.process_group(0);
-        let mut child = command.spawn().map_err(|error| dead(format!("it cannot be started: {error}")))?;
+    pub(crate) async fn start(launch: &Launch, wait: Duration) -> Result<Self, Trouble> {
+        let spawned = launch.command().spawn();
+        let mut child = spawned.map_err(|error| dead(format!("it cannot be started: {error}")))?;
         let process_id = child.id();
         let stdin = child.stdin.take().ok_or_else(|| dead("it has no standard input".to_owned()))?;
         let routes = Arc::new(Routes::default());
@@ -120,7 +115,7 @@ impl Engine {
     }
 
     async fn greet(&mut self, wait: Duration) -> Result<(), Trouble> {
-        let first = self.next_answer(&mut *self.control.lock().await, wait).await?;
+        let first = self.next_answer(&mut *self.control.lock().await, wait, &()).await?;
         match first.message {
             FromEngine::Hello { version: VERSION, program, synthetic } => {
                 self.greeting.program = program;
@@ -139,7 +134,7 @@ impl Engine {
         let mut best: Option<ClockMap> = None;
         for seq in 0..CLOCK_EXCHANGES {
             let asked = Instant::now();
-            let answer = self.ask(&ToEngine::Clock { seq }, QUICK_ANSWER).await?;
+            let answer = self.ask(&ToEngine::Clock { seq }, QUICK_ANSWER, &()).await?;
             match answer.message {
                 FromEngine::Clock { seq: back, t_ns } if back == seq => {
                     let map = ClockMap::from_exchange(asked, t_ns, answer.at);
@@ -157,6 +152,7 @@ impl Engine {
         model: &str,
         options: &Options,
         wait: Duration,
+        progress: &Arc<dyn LoadProgress>,
     ) -> Result<Loaded, Trouble> {
         let message = ToEngine::Load {
             model: model.to_owned(),
@@ -164,7 +160,7 @@ impl Engine {
             batch_size: options.batch_size,
             truncation: options.truncation,
         };
-        match self.ask(&message, wait).await?.message {
+        match self.ask(&message, wait, &**progress).await?.message {
             FromEngine::Loaded { device, dtype, details } => Ok(Loaded { device, dtype, details }),
             other => Err(unexpected(other)),
         }
@@ -172,7 +168,7 @@ impl Engine {
 
     /// What it has cost so far.
     pub(crate) async fn stats(&self, wait: Duration) -> Result<Map<String, Value>, Trouble> {
-        match self.ask(&ToEngine::Stats, wait).await?.message {
+        match self.ask(&ToEngine::Stats, wait, &()).await?.message {
             FromEngine::Stats { figures } => Ok(figures),
             other => Err(unexpected(other)),
         }
@@ -224,19 +220,25 @@ impl Engine {
         }
     }
 
-    async fn ask(&self, message: &ToEngine, wait: Duration) -> Result<Heard, Trouble> {
+    async fn ask(
+        &self,
+        message: &ToEngine,
+        wait: Duration,
+        progress: &dyn LoadProgress,
+    ) -> Result<Heard, Trouble> {
         let mut control = self.control.lock().await;
         // What is left there answers a question that was given up.
         while control.try_recv().is_ok() {}
         // Whether the line went out shows in whether an answer comes.
         drop(self.send(message)?);
-        self.next_answer(&mut control, wait).await
+        self.next_answer(&mut control, wait, progress).await
     }
 
     async fn next_answer(
         &self,
         control: &mut mpsc::UnboundedReceiver<Heard>,
         wait: Duration,
+        progress: &dyn LoadProgress,
     ) -> Result<Heard, Trouble> {
         // The wait begins anew with every sign of progress: loading may take hours, silence may not.
         loop {
@@ -247,7 +249,10 @@ impl Engine {
                     message: FromEngine::Error { kind, object, message, remedy, .. }, ..
                 })) => Err(Trouble::Said(Complaint { kind, object, message, remedy })),
                 Ok(Some(Heard { message: FromEngine::Progress { stage, done, total, unit }, .. })) => {
-                    tracing::debug!(stage, done, total, unit, "engine");
+                    if unit == "bytes" {
+                        progress.bytes(&stage, done, total);
+                    }
+                    tracing::trace!(stage, done, total, unit, "engine");
                     continue;
                 }
                 Ok(Some(heard)) => Ok(heard),

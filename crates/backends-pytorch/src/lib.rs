@@ -7,15 +7,25 @@
 mod backend;
 mod device_ids;
 mod engine;
+mod gpus;
+mod launch;
+mod libtorch;
 mod locate;
 mod mapping;
-mod options;
+pub mod options;
+mod places;
 pub mod protocol;
+mod python;
 mod receive;
+mod source;
+mod start;
 mod supervise;
 
 pub use backend::PytorchBackend;
 pub use device_ids::DeviceIds;
-pub use locate::{ENGINE_ENV, ENGINE_PROGRAM, Places, locate};
+pub use gpus::{Gpus, VISIBLE_ENV};
+pub use locate::{ENGINE_ENV, ENGINE_PROGRAM, locate};
 pub use mapping::ClockMap;
 pub use options::{DeviceMap, EngineChoice, EngineOptions, Options, TorchDtype};
+pub use places::Places;
+pub use python::PYTHON_ENV;

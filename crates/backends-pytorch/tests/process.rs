@@ -3,9 +3,11 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, OnceLock};
+#[path = "support/engine.rs"]
+mod engine;
+
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ai_energy_backends_pytorch::{EngineOptions, Options, Places, PytorchBackend};
@@ -17,40 +19,30 @@ use ai_energy_core::{
 };
 use serde_json::{Map, Value, json};
 
-/// The example engine. `cargo test` and `cargo nextest run` build it with the tests; a run of this test alone does not,
-/// so then it is built here, into the same folder.
-fn engine() -> &'static Path {
-    static ENGINE: OnceLock<PathBuf> = OnceLock::new();
-    ENGINE.get_or_init(|| {
-        let tests = std::env::current_exe().unwrap();
-        let profile = tests.ancestors().nth(2).unwrap();
-        let engine = profile.join("examples/echo_engine");
-        if !engine.exists() {
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let built = Command::new(cargo)
-                .args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME"), "--example", "echo_engine"])
-                .arg("--target-dir")
-                .arg(profile.parent().unwrap())
-                .status()
-                .unwrap();
-            assert!(built.success() && engine.exists(), "cannot build {}", engine.display());
-        }
-        engine
-    })
-}
-
 fn options(silence: f64) -> Options {
     let engine = EngineOptions {
-        program: Some(engine().to_owned()),
+        program: Some(engine::path().to_owned()),
         silence_timeout_seconds: silence,
         close_timeout_seconds: 0.5,
         ..EngineOptions::default()
     };
-    Options { device: "cpu".to_owned(), engine_options: engine, batch_size: 3, ..Options::default() }
+    // The models of the example are names and nothing else: no files are looked for.
+    let no_weights = Some(true);
+    Options {
+        device: "cpu".to_owned(),
+        engine_options: engine,
+        no_weights,
+        batch_size: 3,
+        ..Options::default()
+    }
 }
 
 fn backend(model: &str) -> PytorchBackend {
-    PytorchBackend::new(model, options(30.0)).unwrap()
+    with(model, options(30.0), Places::default())
+}
+
+fn with(model: &str, options: Options, places: Places) -> PytorchBackend {
+    PytorchBackend::new(model, options).unwrap().with_places(places)
 }
 
 fn request(id: &str, tokens: Option<u32>) -> Request {
@@ -171,7 +163,7 @@ async fn silence_is_told_apart_before_and_after_the_first_token() {
     for (model, wanted, tokens) in
         [("silent", ErrorClass::FirstTokenTimeout, 0), ("stall", ErrorClass::StallTimeout, 1)]
     {
-        let backend = PytorchBackend::new(model, options(0.3)).unwrap();
+        let backend = with(model, options(0.3), Places::default());
         let generation = generate(&backend, "a").await;
         assert_eq!((class(&generation), generation.chunks.len()), (Some(wanted), tokens), "{model}");
         // What was given up was cancelled; the engine counts that.
@@ -182,7 +174,7 @@ async fn silence_is_told_apart_before_and_after_the_first_token() {
 
 #[tokio::test]
 async fn an_engine_that_reads_no_more_does_not_hold_a_long_prompt_for_ever() {
-    let backend = PytorchBackend::new("blocked", options(0.3)).unwrap();
+    let backend = with("blocked", options(0.3), Places::default());
     let mut request = request("a", None);
     // More than any pipe holds.
     Arc::get_mut(&mut request.prompt).unwrap().content = PromptContent::Text("word ".repeat(1 << 20));
@@ -295,13 +287,13 @@ async fn a_model_that_cannot_be_loaded_is_named() {
 async fn what_is_no_engine_or_an_engine_of_another_time_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let old = folder.path().join("old_engine");
-    std::os::unix::fs::symlink(engine(), &old).unwrap();
+    std::os::unix::fs::symlink(engine::path(), &old).unwrap();
     for (program, said) in
         [(old.as_path(), "version 2"), (Path::new("/bin/true"), "ended by itself (exit status: 0)")]
     {
         let mut options = options(30.0);
         options.engine_options.program = Some(program.to_owned());
-        let fault = PytorchBackend::new("echo", options).unwrap().validate().await.unwrap_err();
+        let fault = with("echo", options, Places::default()).validate().await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Backend);
         assert!(
             fault.object.contains(&program.display().to_string()) && fault.cause.contains(said),
@@ -313,9 +305,12 @@ async fn what_is_no_engine_or_an_engine_of_another_time_is_refused() {
 #[tokio::test]
 async fn without_an_engine_validation_and_generation_say_so() {
     let options = Options { engine_options: EngineOptions::default(), ..options(30.0) };
-    let backend = PytorchBackend::new("echo", options).unwrap().with_places(Places::default());
+    let backend = with("echo", options, Places::default());
     let fault = backend.validate().await.unwrap_err();
-    assert!(fault.cause.contains("not installed") && fault.remedy.contains("vllm"), "{fault}");
+    assert!(
+        fault.cause.contains("not installed") && fault.remedy.contains("cargo xtask libtorch"),
+        "{fault}"
+    );
     assert_eq!(class(&generate(&backend, "a").await), Some(ErrorClass::Engine));
     backend.close().await;
 }

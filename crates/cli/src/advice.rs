@@ -46,6 +46,13 @@ const GENERATION_KEYS: [&str; 14] = [
 pub fn on_config(loaded: &Loaded<Settings>) -> Vec<String> {
     let settings = &loaded.value;
     let mut advice = engine_keys(loaded);
+    let (batch_size, offered) = (settings.scenario.input_shapes.batch_size, settings.load.concurrency);
+    if settings.backend.kind == "pytorch" && batch_size > offered {
+        advice.push(format!(
+            "no batch holds more than {offered} of scenario.input_shapes.batch_size ({batch_size}) requests: load.concurrency \
+             offers no more at a time"
+        ));
+    }
     let scenario = &settings.scenario;
     let params = scenario.reasoning_params.iter().flatten().map(|(key, _)| key.as_str());
     advice.extend(params.filter_map(|key| misspelt("scenario.reasoning_params", key, &REASONING_KEYS)));
@@ -187,6 +194,10 @@ mod tests {
         let found = advice(&["backend.load_in_8bit=true", "scenario.input_shapes.batch_size=8"]);
         assert!(found[0].contains("backend.load_in_8bit") && found[0].contains("batch_size"), "{found:?}");
         assert!(advice(&["backend.type=pytorch", "backend.load_in_8bit=true"]).is_empty());
+        let batches = ["backend.type=pytorch", "scenario.input_shapes.batch_size=8"];
+        assert!(advice(&batches).is_empty(), "as many are offered");
+        let few = advice(&[&batches[..], &["load.concurrency=2"]].concat());
+        assert!(few[0].contains("no batch holds more than 2"), "{few:?}");
     }
 
     #[test]

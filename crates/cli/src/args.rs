@@ -11,7 +11,10 @@ Exit codes: 0 ok · 1 results not written · 2 usage or config · 3 backend unre
 
 Try it without a server:
   ai-energy-benchmark simulate --port 8000 &
-  ai-energy-benchmark run --endpoint http://127.0.0.1:8000/v1";
+  ai-energy-benchmark run --endpoint http://127.0.0.1:8000/v1
+
+Or let PyTorch run a model here:
+  ai-energy-benchmark run --backend pytorch --device auto --model HuggingFaceTB/SmolLM2-135M-Instruct";
 
 /// What a token of AI costs: joules, watt-hours, grams of CO2 and milliseconds.
 #[derive(Debug, Parser)]
@@ -147,6 +150,9 @@ pub struct ConfigSource {
     /// Backend [key: backend.type]
     #[arg(long, value_name = "NAME", help_heading = "Shortcuts for config keys")]
     pub backend: Option<String>,
+    /// Where PyTorch computes: cuda, cuda:1, cpu, mps or auto [key: backend.device]
+    #[arg(long, value_name = "NAME", help_heading = "Shortcuts for config keys")]
+    pub device: Option<String>,
     /// API that requests use: chat or completions [key: backend.server.api]
     #[arg(
         long,

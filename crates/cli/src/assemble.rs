@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ai_energy_backends_pytorch as pytorch;
 use ai_energy_backends_vllm as vllm;
 use ai_energy_core::{
-    Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadedPrompts, Prompt, PromptFormatter,
+    Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadProgress, LoadedPrompts, Prompt, PromptFormatter,
     SourceDiscovery, Target,
 };
 use ai_energy_formatters::Selected;
@@ -28,7 +28,11 @@ const ASK_THE_SERVER: &str = "auto";
 
 #[async_trait]
 impl OpenBackend for Server {
-    async fn open(&self, settings: &Settings) -> Result<Arc<dyn Backend>, Fault> {
+    async fn open(
+        &self,
+        settings: &Settings,
+        _progress: Arc<dyn LoadProgress>,
+    ) -> Result<Arc<dyn Backend>, Fault> {
         let mut options = vllm::Options {
             endpoint: settings.backend.endpoint.clone(),
             model: settings.backend.model.clone(),
@@ -66,14 +70,24 @@ async fn only_model(options: &vllm::Options) -> Result<String, Fault> {
 
 #[async_trait]
 impl OpenBackend for Engine {
-    async fn open(&self, settings: &Settings) -> Result<Arc<dyn Backend>, Fault> {
+    async fn open(
+        &self,
+        settings: &Settings,
+        progress: Arc<dyn LoadProgress>,
+    ) -> Result<Arc<dyn Backend>, Fault> {
+        if settings.backend.model == ASK_THE_SERVER {
+            return Err(Fault::new(FaultKind::Usage, "backend.model", "names no model for PyTorch to load")
+                .remedy("name one with --model: a hub id, a folder or a .gguf file"));
+        }
+        // More than are offered at a time would only make the engine wait for them.
+        let batch_size = settings.scenario.input_shapes.batch_size.min(settings.load.concurrency);
         let options = pytorch::Options {
-            batch_size: u32::try_from(settings.scenario.input_shapes.batch_size).unwrap_or(u32::MAX),
+            batch_size: u32::try_from(batch_size).unwrap_or(u32::MAX),
             truncation: settings.scenario.truncation,
             ..settings.backend.pytorch.clone()
         };
         let backend = pytorch::PytorchBackend::new(&settings.backend.model, options)?;
-        Ok(Arc::new(backend))
+        Ok(Arc::new(backend.with_progress(progress)))
     }
 
     fn target(&self, _settings: &Settings) -> Target {

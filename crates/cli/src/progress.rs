@@ -56,6 +56,13 @@ impl LoadBar {
         Self { bar }
     }
 
+    /// Takes the bar away until there is something to show again.
+    pub fn rest(&self) {
+        if let Some(bar) = &self.bar {
+            bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        }
+    }
+
     /// Takes the bar away.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {

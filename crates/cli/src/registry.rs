@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ai_energy_core::fakes::FakeBackend;
-use ai_energy_core::{Backend, Fault, Target};
+use ai_energy_core::{Backend, Fault, LoadProgress, Target};
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -43,8 +43,12 @@ pub struct BackendKind {
 /// Makes a backend from settings.
 #[async_trait]
 pub trait OpenBackend: Sync {
-    /// Makes the backend; may ask a server which model it serves.
-    async fn open(&self, settings: &Settings) -> Result<Arc<dyn Backend>, Fault>;
+    /// Makes the backend; may ask a server which model it serves. `progress` hears how far a download or a load is.
+    async fn open(
+        &self,
+        settings: &Settings,
+        progress: Arc<dyn LoadProgress>,
+    ) -> Result<Arc<dyn Backend>, Fault>;
 
     /// How prompts are to be written for it.
     fn target(&self, settings: &Settings) -> Target;
@@ -59,7 +63,7 @@ pub const BACKENDS: [BackendKind; 3] = [
     },
     BackendKind {
         name: "pytorch",
-        description: "PyTorch in a process of its own, through the engine program ai-energy-torch",
+        description: "PyTorch in a process of its own: the native engine ai-energy-torch, or Hugging Face transformers",
         opener: &crate::assemble::Engine,
     },
     BackendKind {
@@ -73,7 +77,11 @@ struct Fake;
 
 #[async_trait]
 impl OpenBackend for Fake {
-    async fn open(&self, _settings: &Settings) -> Result<Arc<dyn Backend>, Fault> {
+    async fn open(
+        &self,
+        _settings: &Settings,
+        _progress: Arc<dyn LoadProgress>,
+    ) -> Result<Arc<dyn Backend>, Fault> {
         Ok(Arc::new(FakeBackend::default()))
     }
 

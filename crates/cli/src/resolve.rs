@@ -82,7 +82,19 @@ pub fn resolve_with(source: &ConfigSource, environment: Lookup<'_>) -> Result<Lo
         .environment(bindings(), environment)
         .flags(flags(source))
         .load::<Settings>()?;
-    Ok(hide_secrets(loaded))
+    Ok(hide_secrets(fill_batches(loaded)))
+}
+
+/// Batches fill up only where as many requests are offered at a time, so that is what an unset `load.concurrency` means
+/// for the engine that computes batches.
+fn fill_batches(mut loaded: Loaded<Settings>) -> Loaded<Settings> {
+    let batch_size = loaded.value.scenario.input_shapes.batch_size;
+    let unset = *origin(&loaded, "load.concurrency") == Origin::Default;
+    if unset && loaded.value.backend.kind == "pytorch" && batch_size > loaded.value.load.concurrency {
+        loaded.value.load.concurrency = batch_size;
+        loaded.tree["load"]["concurrency"] = json!(batch_size);
+    }
+    loaded
 }
 
 /// Origins quote arguments as typed; what a secret was typed into is not quoted.
@@ -157,6 +169,7 @@ fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
         ("backend.endpoint", text(&source.endpoint), "--endpoint"),
         ("backend.model", text(&source.model), "--model"),
         ("backend.type", text(&source.backend), "--backend"),
+        ("backend.device", text(&source.device), "--device"),
         ("backend.server.api", text(&source.api), "--api"),
         ("scenario.dataset_name", text(&source.dataset), "--dataset"),
         ("scenario.num_samples", number(source.num_samples), "--num-samples"),

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use ai_energy_backends_pytorch::{DeviceIds, Gpus, VISIBLE_ENV};
 use ai_energy_config::{Loaded, Origin};
 use ai_energy_core::runner::{self, Parts};
 use ai_energy_core::{
-    Backend, Check, CheckOutcome, Clock, DatasetInfo, FormattedPrompt, GenerationParams, LoadPlan, Observer,
-    Plan, RequestRecord, RunRecord, Stop,
+    Backend, Check, CheckOutcome, Clock, DatasetInfo, Fault, FormattedPrompt, GenerationParams, LoadPlan,
+    Observer, Plan, RequestRecord, RunRecord, Stop,
 };
-use ai_energy_metrics::Roots;
+use ai_energy_metrics::{GpuChoice, Roots};
 use ai_energy_reporters::Journal;
 use serde_json::{Map, Value};
 
@@ -58,17 +59,19 @@ impl Session {
             Value::Object(config) => config,
             _ => Map::new(),
         };
-        let mut settings = measured_gpus(loaded);
+        let mut settings = measured_gpus(loaded, std::env::var(VISIBLE_ENV).ok().as_deref())?;
         let kind = assemble::backend_kind(&settings)?;
 
-        let bar = LoadBar::new(globals);
+        let bar = Arc::new(LoadBar::new(globals));
         let dataset = ai_energy_datasets::open(&settings.scenario.dataset)?;
-        let prompts = dataset.load(settings.scenario.dataset.num_samples, &bar).await?;
-        bar.finish();
+        let prompts = dataset.load(settings.scenario.dataset.num_samples, &*bar).await?;
+        bar.rest();
         warnings.extend(prompts.warnings.iter().cloned());
 
-        let backend = kind.opener.open(&settings).await?;
-        let checks = backend.validate().await?;
+        let backend = kind.opener.open(&settings, bar.clone()).await?;
+        let checks = backend.validate().await;
+        bar.finish();
+        let checks = checks?;
         settings.backend.model = backend.info().model;
         let selected = assemble::formatter(&settings, &settings.backend.model)?;
         warnings.extend(advice::on_model(&settings, &selected, &*backend));
@@ -143,15 +146,33 @@ impl Session {
 }
 
 /// The settings, with the GPUs that the backend uses as those that are measured, unless `metrics.gpu_ids` says. A
-/// server's `device_ids` count only where somebody set them: its default says nothing about the server.
-fn measured_gpus(loaded: Loaded<Settings>) -> Settings {
+/// server's `device_ids` count only where somebody set them: its default says nothing about the server. `visible` is the
+/// value of `CUDA_VISIBLE_DEVICES`.
+fn measured_gpus(loaded: Loaded<Settings>, visible: Option<&str>) -> Result<Settings, Fault> {
     let stated = *resolve::origin(&loaded, "backend.device_ids") != Origin::Default;
     let mut settings = loaded.value;
-    if settings.metrics.options.gpu_ids.is_none() && (stated || settings.backend.kind == "pytorch") {
-        settings.metrics.options.gpu_ids =
-            Some(settings.backend.pytorch.device_ids.0.iter().copied().map(Into::into).collect());
+    let engine = &settings.backend.pytorch;
+    let measured = if settings.backend.kind == "pytorch" {
+        let gpus = Gpus::choose(&engine.device, &engine.device_ids, visible)?;
+        // A run on the CPU says nothing about GPUs but which of them to measure.
+        if gpus.names().is_empty() { Some(numbers(&engine.device_ids)) } else { Some(names(gpus.names())) }
+    } else {
+        stated.then(|| numbers(&engine.device_ids))
+    };
+    if settings.metrics.options.gpu_ids.is_none() {
+        settings.metrics.options.gpu_ids = measured;
     }
-    settings
+    Ok(settings)
+}
+
+fn numbers(ids: &DeviceIds) -> Vec<GpuChoice> {
+    ids.0.iter().copied().map(GpuChoice::Index).collect()
+}
+
+fn names(names: &[String]) -> Vec<GpuChoice> {
+    let choice =
+        |name: &String| name.parse().map_or_else(|_| GpuChoice::Name(name.clone()), GpuChoice::Index);
+    names.iter().map(choice).collect()
 }
 
 /// Ends the load when the journal cannot be written: what is measured after that would be lost.
@@ -185,10 +206,17 @@ mod tests {
     use crate::args::ConfigSource;
 
     fn gpus(inputs: &[&str]) -> Option<Vec<String>> {
+        gpus_among(inputs, None)
+    }
+
+    fn gpus_among(inputs: &[&str], visible: Option<&str>) -> Option<Vec<String>> {
         let inputs = inputs.iter().map(|input| (*input).to_owned()).collect();
         let source = ConfigSource { inputs, ..ConfigSource::default() };
-        let measured =
-            measured_gpus(resolve::resolve_with(&source, &|_| None).unwrap()).metrics.options.gpu_ids;
+        let measured = measured_gpus(resolve::resolve_with(&source, &|_| None).unwrap(), visible)
+            .unwrap()
+            .metrics
+            .options
+            .gpu_ids;
         measured.map(|gpus| gpus.iter().map(ToString::to_string).collect())
     }
 
@@ -200,5 +228,8 @@ mod tests {
         assert_eq!(gpus(&["backend.type=pytorch"]), named(&["0"]));
         assert_eq!(gpus(&["backend.device_ids=[2]", "metrics.gpu_ids=[5]"]), named(&["5"]));
         assert_eq!(gpus(&["metrics.gpu_ids=[GPU-7f, 1]"]), named(&["GPU-7f", "1"]));
+        assert_eq!(gpus(&["backend.type=pytorch", "backend.device=cuda:3"]), named(&["3"]));
+        let shown = gpus_among(&["backend.type=pytorch", "backend.device_ids=[1, 0]"], Some("5,GPU-7f"));
+        assert_eq!(shown, named(&["GPU-7f", "5"]), "numbers count what the environment shows");
     }
 }

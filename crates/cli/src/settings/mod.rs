@@ -55,7 +55,8 @@ impl Default for Settings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoadSettings {
-    /// Requests in flight at a time; a new one starts as soon as one ends (closed loop).
+    /// Requests in flight at a time; a new one starts as soon as one ends (closed loop). Unset, with `backend.type:
+    /// pytorch`: `scenario.input_shapes.batch_size`.
     #[schemars(range(min = 1))]
     pub concurrency: usize,
     /// Failures in a row that end the run early; 0 means never.

@@ -12,8 +12,8 @@ pub struct ScenarioSettings {
     /// Where prompts come from.
     #[serde(flatten)]
     pub dataset: ai_energy_datasets::Options,
-    /// Kept for configs of the Python package and in the report; a server decides by itself what it does with prompts
-    /// that are longer than the model's context, and nothing is cut before they are sent.
+    /// Cut a prompt that does not fit the model's context beside the new tokens, from its start, instead of refusing it: the
+    /// PyTorch engine's. A server decides that by itself, and nothing is cut before it is sent.
     pub truncation: bool,
     /// Turn the model's reasoning on, as its family wants it.
     pub reasoning: bool,
@@ -55,7 +55,8 @@ impl Default for ScenarioSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InputShapes {
-    /// Prompts in one batch of the PyTorch engine. A server batches by itself: use `load.concurrency` there.
+    /// Prompts that the PyTorch engine may compute together; an unset `load.concurrency` offers as many. A server batches by
+    /// itself: use `load.concurrency` there.
     #[schemars(range(min = 1))]
     pub batch_size: usize,
 }
