@@ -15,7 +15,7 @@ use crate::places::Places;
 use crate::python;
 
 /// The transformers engine, a Python program of one file.
-const WORKER: &str = include_str!("worker/absent.py");
+const WORKER: &str = include_str!("worker/ai_energy_transformers.py");
 
 /// What to start.
 #[derive(Debug, Clone)]

@@ -19,6 +19,7 @@
 pub mod carbon;
 pub mod energy;
 pub mod environment;
+mod gain;
 pub mod integrate;
 pub mod latency;
 pub mod location;

@@ -12,8 +12,11 @@ use ai_energy_core::{Fault, FaultKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::gain::Gain;
+use crate::gain::check_gains;
 use crate::location::check_location;
 use crate::sources::SOURCES;
+use crate::sources::{IpmiOptions, PrometheusOptions, RedfishOptions, WallMeterOptions};
 use crate::summary::SummaryOptions;
 
 pub use idle::IdleSeconds;
@@ -135,56 +138,14 @@ pub struct Options {
     /// instrument: a factor alone, as in `GPU-…: 1.057`, or `{factor: 1.057, ci95: 0.01}` with its own relative
     /// uncertainty at 95 %. Every joule of the device is multiplied by the factor.
     pub gains: BTreeMap<String, Gain>,
-}
-
-/// A calibrated gain.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(from = "GainForm", into = "GainForm")]
-pub struct Gain {
-    /// What the readings are multiplied by.
-    pub factor: f64,
-    /// The factor's relative uncertainty at 95 %; unset, the instrument keeps its own.
-    pub ci95: Option<f64>,
-}
-
-/// How a gain is written.
-#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum GainForm {
-    Factor(f64),
-    Full {
-        factor: f64,
-        #[serde(default)]
-        ci95: Option<f64>,
-    },
-}
-
-impl From<GainForm> for Gain {
-    fn from(written: GainForm) -> Self {
-        match written {
-            GainForm::Factor(factor) => Self { factor, ci95: None },
-            GainForm::Full { factor, ci95 } => Self { factor, ci95 },
-        }
-    }
-}
-
-impl From<Gain> for GainForm {
-    fn from(gain: Gain) -> Self {
-        match gain.ci95 {
-            None => Self::Factor(gain.factor),
-            ci95 => Self::Full { factor: gain.factor, ci95 },
-        }
-    }
-}
-
-impl JsonSchema for Gain {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Gain".into()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        GainForm::json_schema(generator)
-    }
+    /// A management controller through IPMI, for the power of the whole machine.
+    pub ipmi: IpmiOptions,
+    /// A management controller through Redfish, for the power of the whole machine.
+    pub redfish: RedfishOptions,
+    /// A meter's log, for the power of the whole machine at its socket.
+    pub wall_meter: WallMeterOptions,
+    /// A Prometheus server, for machines that this program does not run on.
+    pub prometheus: PrometheusOptions,
 }
 
 impl Default for Options {
@@ -201,6 +162,10 @@ impl Default for Options {
             pue: 1.0,
             cpu_tdp_watts: None,
             gains: BTreeMap::new(),
+            ipmi: IpmiOptions::default(),
+            redfish: RedfishOptions::default(),
+            wall_meter: WallMeterOptions::default(),
+            prometheus: PrometheusOptions::default(),
         }
     }
 }
@@ -230,17 +195,31 @@ pub struct Roots {
     pub nvml_library: Option<OsString>,
     /// The value of `CUDA_VISIBLE_DEVICES`; `None` where it is unset.
     pub visible_gpus: Option<String>,
+    /// The device files, `/dev`.
+    pub dev: PathBuf,
+    /// The program `ipmitool`.
+    pub ipmitool: OsString,
+    /// The program `powermetrics`; `None` where there is none, which is everywhere but on macOS.
+    pub powermetrics: Option<OsString>,
+    /// The ROCm SMI shared library; `None` leaves the search to the system's loader.
+    pub rocm_library: Option<OsString>,
 }
 
 impl Default for Roots {
-    /// The system's own folders; the NVML library that `AI_ENERGY_NVML` names, if it is set and not empty.
+    /// The system's own folders and programs; the libraries that `AI_ENERGY_NVML` and `AI_ENERGY_ROCM_SMI` name, where
+    /// they are set and not empty.
     fn default() -> Self {
+        let named = |variable: &str| std::env::var_os(variable).filter(|path| !path.is_empty());
         Self {
             powercap: PathBuf::from("/sys/class/powercap"),
             proc: PathBuf::from("/proc"),
             sys: PathBuf::from("/sys"),
-            nvml_library: std::env::var_os("AI_ENERGY_NVML").filter(|path| !path.is_empty()),
+            nvml_library: named("AI_ENERGY_NVML"),
             visible_gpus: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
+            dev: PathBuf::from("/dev"),
+            ipmitool: OsString::from("ipmitool"),
+            powermetrics: cfg!(target_os = "macos").then(|| OsString::from("powermetrics")),
+            rocm_library: named("AI_ENERGY_ROCM_SMI"),
         }
     }
 }
@@ -272,22 +251,32 @@ pub fn check_options(options: &Options) -> Result<(), Fault> {
             .remedy("set the processors' design power in watts, for example 65"));
     }
     check_gains(&options.gains)?;
+    check_places(options)?;
     check_location(&options.summary()).map(|_| ())
 }
 
-fn check_gains(gains: &BTreeMap<String, Gain>) -> Result<(), Fault> {
-    let bad = gains.iter().find(|(_, gain)| {
-        let factor = gain.factor.is_finite() && gain.factor > 0.0;
-        !factor || gain.ci95.is_some_and(|ci95| !(ci95.is_finite() && ci95 >= 0.0))
-    });
-    match bad {
-        None => Ok(()),
-        Some((device, gain)) => {
-            let object = format!("metrics.gains.{device}");
-            Err(usage(&object, format!("{} is no gain", gain.factor))
-                .remedy("set true energy / measured energy, for example 1.057"))
+/// The settings of the sources that need some.
+fn check_places(options: &Options) -> Result<(), Fault> {
+    let positive = |object: &str, value: f64| match value.is_finite() && value > 0.0 {
+        true => Ok(()),
+        false => {
+            Err(usage(object, format!("{value} is no time")).remedy("set seconds above 0, for example 1"))
         }
+    };
+    positive("metrics.ipmi.interval_seconds", options.ipmi.interval_seconds)?;
+    positive("metrics.redfish.interval_seconds", options.redfish.interval_seconds)?;
+    positive("metrics.wall_meter.wait_seconds", options.wall_meter.wait_seconds)?;
+    let meter = &options.wall_meter;
+    if !(meter.gain_ci95.is_finite() && meter.gain_ci95 >= 0.0 && meter.clock_offset_seconds.is_finite()) {
+        return Err(usage("metrics.wall_meter", "its error and its clock's offset have to be numbers")
+            .remedy("set gain_ci95 by the meter's data sheet, for example 0.01"));
     }
+    let prometheus = &options.prometheus;
+    if prometheus.url.is_some() && prometheus.presets.is_empty() && prometheus.queries.is_empty() {
+        return Err(usage("metrics.prometheus", "nothing is asked of the server")
+            .remedy("set presets, for example [dcgm], or queries"));
+    }
+    Ok(())
 }
 
 fn check_source_name(name: &str) -> Result<(), Fault> {

@@ -19,6 +19,10 @@ fn bare(dir: &Path) -> Roots {
         sys: dir.join("sys"),
         nvml_library: Some(dir.join("no-nvml.so").into_os_string()),
         visible_gpus: None,
+        dev: dir.join("dev"),
+        powermetrics: None,
+        rocm_library: Some(dir.join("no-rocm.so").into_os_string()),
+        ..Roots::default()
     }
 }
 

@@ -83,7 +83,8 @@ fn weights(
     if how.no_weights {
         return Ok(random(config, how, remarks));
     }
-    let method = config.get("quantization_config").map(|how| how.get("quant_method").and_then(Value::as_str));
+    let quantised = config.get("quantization_config").filter(|how| !how.is_null());
+    let method = quantised.map(|how| how.get("quant_method").and_then(Value::as_str));
     if let Some(method) = method.filter(|method| *method != Some("mxfp4")) {
         let cause =
             format!("its weights are quantised with {}", method.unwrap_or("a method it does not name"));

@@ -89,6 +89,8 @@ fn a_packed_folder_is_opened_through_it() {
     let model = open().unwrap();
     assert!(model.weights.get("e.down_proj", &[2, 64, 19]).is_ok());
     assert!(model.weights.describe().contains("MXFP4"));
+    write(json!({"quantization_config": null}));
+    assert!(!open().unwrap().weights.describe().contains("MXFP4"));
     write(json!({"quantization_config": {"quant_method": "awq"}}));
     let error = open().err().unwrap();
     assert!(error.cause.contains("awq") && error.remedy.contains("transformers"), "{error}");

@@ -5,16 +5,27 @@
 //! counts. What counts in the end is decided in [`crate::topology`], over all sources at once. Refuses to fail: a source that is not there is reported with its reason and what would bring it.
 
 mod amdgpu;
+mod background;
 mod battery;
 mod cpu_model;
 mod grace;
+mod http;
+mod ipmi;
 mod jetson;
 pub(crate) mod nvml;
+#[cfg(target_os = "linux")]
+mod perf;
 mod placed;
+mod powermetrics;
 mod probe;
+mod program;
+mod prometheus;
 mod ram_model;
 mod rapl;
+mod redfish;
+mod rocm;
 mod sysfs;
+mod wall_meter;
 
 use std::collections::BTreeSet;
 
@@ -24,6 +35,12 @@ use crate::machine;
 use crate::options::{Options, Roots};
 use crate::topology::{self, Claim};
 use placed::Placed;
+
+pub use http::HttpOptions;
+pub use ipmi::IpmiOptions;
+pub use prometheus::{Preset, PrometheusOptions, PrometheusQuery, Unit};
+pub use redfish::RedfishOptions;
+pub use wall_meter::WallMeterOptions;
 
 /// A kind of source.
 pub struct SourceKind {
@@ -91,12 +108,48 @@ fn missing(
 
 /// All kinds of sources in the order they are tried.
 pub const SOURCES: &[SourceKind] = &[
+    // Those that the user configures come first: what they measure is theirs.
+    SourceKind {
+        name: prometheus::NAME,
+        domains: &[Domain::Gpu, Domain::Cpu, Domain::Ram, Domain::Node],
+        description: "a Prometheus server: DCGM exporter, node_exporter, Kepler, any query; for other machines",
+        usual: false,
+        discover: prometheus::discover,
+    },
+    SourceKind {
+        name: wall_meter::NAME,
+        domains: &[Domain::Node],
+        description: "the whole machine at its socket, from the CSV file that a meter's program writes",
+        usual: false,
+        discover: wall_meter::discover,
+    },
+    SourceKind {
+        name: redfish::NAME,
+        domains: &[Domain::Node],
+        description: "the whole machine through its management controller's Redfish service",
+        usual: false,
+        discover: redfish::discover,
+    },
+    SourceKind {
+        name: ipmi::NAME,
+        domains: &[Domain::Node],
+        description: "the whole machine through its management controller, by ipmitool",
+        usual: false,
+        discover: ipmi::discover,
+    },
     SourceKind {
         name: nvml::NAME,
         domains: &[Domain::Gpu],
         description: "NVIDIA GPUs through NVML: the energy counter, with the power reading as a cross-check",
         usual: true,
         discover: nvml::discover,
+    },
+    SourceKind {
+        name: rocm::NAME,
+        domains: &[Domain::Gpu],
+        description: "AMD GPUs through ROCm SMI: the energy counter, with the power reading as a cross-check",
+        usual: false,
+        discover: rocm::discover,
     },
     SourceKind {
         name: amdgpu::NAME,
@@ -125,6 +178,21 @@ pub const SOURCES: &[SourceKind] = &[
         description: "processor packages and memory through RAPL counters (powercap)",
         usual: true,
         discover: rapl::discover,
+    },
+    #[cfg(target_os = "linux")]
+    SourceKind {
+        name: perf::NAME,
+        domains: &[Domain::Cpu, Domain::Ram],
+        description: "the RAPL counters through performance events, where powercap cannot be read",
+        usual: false,
+        discover: perf::discover,
+    },
+    SourceKind {
+        name: powermetrics::NAME,
+        domains: &[Domain::Cpu, Domain::Gpu, Domain::Ram],
+        description: "Apple silicon through macOS' powermetrics",
+        usual: false,
+        discover: powermetrics::discover,
     },
     SourceKind {
         name: battery::NAME,

@@ -34,6 +34,12 @@ pub(super) fn open(path: &Path, how: &FilesOptions) -> Result<ModelFiles, Engine
     };
     let contents = reader::read(file.bytes()).map_err(damaged)?;
     let metadata = contents.metadata;
+    if let Some(parts) = metadata.get("split.count").and_then(Value::as_u64).filter(|parts| *parts > 1) {
+        return Err(EngineError::unsupported(&name, format!("it is one of {parts} parts of a model"))
+            .remedy(
+                "put them together with `llama-gguf-split --merge`, or use the model's safetensors folder",
+            ));
+    }
     let architecture = metadata.get("general.architecture").and_then(Value::as_str);
     let architecture = architecture.ok_or_else(|| damaged("it names no architecture".to_owned()))?.to_owned();
     let heads = heads(&metadata, &architecture);

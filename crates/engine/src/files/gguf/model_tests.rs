@@ -104,13 +104,11 @@ fn metadata(mut builder: Builder, family: &str, config: &Map<String, Value>) -> 
     builder
 }
 
+/// A tensor's shape and values.
+type Shaped = (Vec<usize>, Vec<f32>);
+
 /// A tensor as the converter leaves it.
-fn converted(
-    change: Change,
-    config: &Map<String, Value>,
-    shape: &[usize],
-    values: &[f32],
-) -> (Vec<usize>, Vec<f32>) {
+fn converted(change: Change, config: &Map<String, Value>, shape: &[usize], values: &[f32]) -> Shaped {
     let count = |key: &str| config[key].as_u64().unwrap() as usize;
     match change {
         Change::None => (shape.to_vec(), values.to_vec()),
@@ -160,7 +158,7 @@ fn written(case: &Case, folder: &Path, config: &Map<String, Value>) -> Builder {
         case.architecture,
         config,
     );
-    let mut experts: BTreeMap<String, BTreeMap<usize, (Vec<usize>, Vec<f32>)>> = BTreeMap::new();
+    let mut experts: BTreeMap<String, BTreeMap<usize, Shaped>> = BTreeMap::new();
     for (name, shape, values) in tensors(folder) {
         let place = names::place(case.architecture, &name).unwrap_or_else(|| panic!("{name} has no place"));
         let (shape, values) = converted(place.change, config, &shape, &values);

@@ -185,6 +185,9 @@ fn what_is_unknown_or_missing_is_an_error_with_a_remedy() {
     let error = unknown.err().unwrap();
     assert!(error.cause.contains("`mamba`") && !error.remedy.is_empty());
     assert_eq!(error.kind, ai_energy_backends_pytorch::protocol::EngineErrorKind::Unsupported);
+    let part =
+        opened(&family("llama").with("split.count", &json!(3)), FilesOptions::default()).1.err().unwrap();
+    assert!(part.cause.contains("one of 3 parts"), "{part}");
     let uneven = Builder::family("llama").with("llama.feed_forward_length", &json!([16, 32]));
     assert!(opened(&uneven, FilesOptions::default()).1.err().unwrap().cause.contains("layers differ"));
     let (_folder, llama) = model(&family("llama").tensor("output_norm.weight", &[8], &[1.0; 8]));

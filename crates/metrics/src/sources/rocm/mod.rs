@@ -1,0 +1,177 @@
+//! AMD GPUs through ROCm SMI: the energy accumulator counts, the power reading stands beside it.
+//!
+//! Both dies of an MI250 are GPUs of their own to the system, but power and energy of the module are told for the first
+//! alone; the second tells 0, and its joules are in the first one's figure. Any other GPU that tells 0 cannot be read:
+//! 0 J would be a silent loss.
+
+mod library;
+
+use std::ffi::{OsStr, OsString};
+
+use ai_energy_core::energy::{
+    Channel, ChannelKind, Domain, EnergySource, GainSource, Instrument, ReadFault, Scope,
+};
+use ai_energy_core::figure::Provenance;
+
+use super::{Found, Search, missing, wanted_gpus};
+use library::{Rocm, RocmError};
+
+/// The source's name.
+pub(super) const NAME: &str = "rocm";
+
+/// Nothing is published on the error of these sensors: that of NVIDIA's is assumed.
+const GAIN_CI95: f64 = 0.05;
+
+/// The library's names in ROCm's releases.
+const LIBRARIES: [&str; 4] =
+    ["librocm_smi64.so.7", "librocm_smi64.so.1", "librocm_smi64.so", "/opt/rocm/lib/librocm_smi64.so"];
+
+/// Looks for GPUs that can be read.
+pub(super) fn discover(search: &Search<'_>) -> Found {
+    let given: Vec<OsString> = match &search.roots.rocm_library {
+        Some(path) => vec![path.clone()],
+        None => LIBRARIES.iter().map(OsString::from).collect(),
+    };
+    let rocm = match Rocm::open(given.iter().map(OsString::as_os_str).collect::<Vec<&OsStr>>()) {
+        Ok(rocm) => rocm,
+        // A machine without ROCm needs no word about it.
+        Err(RocmError::Missing) => return Found::default(),
+        Err(error) => return Found::unavailable(NAME, Domain::Gpu, error.to_string(), remedy(&error)),
+    };
+    let mut found = Found::default();
+    let gpus = match by_address(&rocm) {
+        Ok(gpus) => gpus,
+        Err(error) => return Found::unavailable(NAME, Domain::Gpu, error.to_string(), remedy(&error)),
+    };
+    let (mut readers, mut channels, mut refused) = (Vec::new(), Vec::new(), None);
+    for index in wanted_gpus(NAME, search, gpus.len(), &mut found) {
+        let (pci, gpu) = &gpus[index];
+        match look(&rocm, *gpu, index, pci) {
+            Ok(Gpu { parts }) if parts.is_empty() => found.warnings.push(format!(
+                "GPU {index} ({pci}) is the second die of its module: its energy is in the first one's figure"
+            )),
+            Ok(Gpu { parts }) => {
+                for (channel, value) in parts {
+                    readers.push((*gpu, value));
+                    channels.push(channel);
+                }
+            }
+            Err((reason, remedy)) => {
+                refused =
+                    refused.or(Some(missing(NAME, Domain::Gpu, format!("GPU {index}: {reason}"), remedy)));
+            }
+        }
+    }
+    // A domain that lacked a GPU would read as if it had them all: what is refused in part is refused whole.
+    match refused {
+        Some(refused) => found.unavailable.push(refused),
+        None if !channels.is_empty() => found.source = Some(Box::new(RocmSource { rocm, channels, readers })),
+        None => {}
+    }
+    found
+}
+
+/// The GPUs in the order of their PCI addresses, which is that of the other source for them.
+fn by_address(rocm: &Rocm) -> Result<Vec<(String, u32)>, RocmError> {
+    let mut gpus: Vec<(String, u32)> =
+        (0..rocm.count()?).map(|gpu| Ok((rocm.pci(gpu)?, gpu))).collect::<Result<_, RocmError>>()?;
+    gpus.sort();
+    Ok(gpus)
+}
+
+fn remedy(error: &RocmError) -> &'static str {
+    match error {
+        RocmError::Permission => "add this user to the groups `render` and `video`",
+        _ => "try `rocm-smi`",
+    }
+}
+
+/// What a channel reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Value {
+    Energy,
+    SocketPower,
+    AveragePower,
+}
+
+impl Value {
+    fn read(self, rocm: &Rocm, gpu: u32) -> Result<u64, RocmError> {
+        match self {
+            Self::Energy => rocm.energy_microjoules(gpu),
+            Self::SocketPower => rocm.socket_microwatts(gpu),
+            Self::AveragePower => rocm.average_microwatts(gpu),
+        }
+    }
+}
+
+/// What a GPU offers; nothing where another one tells its joules.
+struct Gpu {
+    parts: Vec<(Channel, Value)>,
+}
+
+fn look(rocm: &Rocm, gpu: u32, index: usize, pci: &str) -> Result<Gpu, (String, &'static str)> {
+    let name = rocm.name(gpu).unwrap_or_else(|_| "AMD GPU".to_owned());
+    let energy = Value::Energy.read(rocm, gpu);
+    let socket = Value::SocketPower.read(rocm, gpu).map(|power| (Value::SocketPower, power));
+    let power =
+        socket.or_else(|_| Value::AveragePower.read(rocm, gpu).map(|power| (Value::AveragePower, power)));
+    let (energy, power) = match (energy, power) {
+        (Err(error), Err(_)) => return Err((format!("neither energy nor power: {error}"), remedy(&error))),
+        (energy, power) => (energy.ok(), power.ok()),
+    };
+    if energy.unwrap_or(0) == 0 && power.is_none_or(|(_, power)| power == 0) {
+        return match name.contains("MI250") {
+            true => Ok(Gpu { parts: Vec::new() }),
+            false => Err(("it tells 0 for energy and power".to_owned(), "try `rocm-smi`")),
+        };
+    }
+    let channel = |what: &str, source: &str, kind: ChannelKind| Channel {
+        name: format!("{NAME}:gpu{index}:{what}"),
+        domain: Domain::Gpu,
+        device: name.clone(),
+        device_id: pci.to_owned(),
+        kind,
+        provenance: Provenance::Measured,
+        source: source.to_owned(),
+        gain_ci95: Some(GAIN_CI95),
+        counts: true,
+        instrument: Instrument { gain_source: GainSource::Assumed, ..Instrument::of(Scope::Accelerator) },
+    };
+    let mut parts = Vec::new();
+    if energy.is_some_and(|energy| energy > 0) {
+        let counter = ChannelKind::Counter { wrap_microjoules: None };
+        parts.push((channel("energy", "ROCm SMI energy counter", counter), Value::Energy));
+    }
+    if let Some((value, _)) = power {
+        let kind = ChannelKind::Power { averaging_ms: None };
+        parts.push((channel("power", "ROCm SMI power reading", kind), value));
+    }
+    Ok(Gpu { parts })
+}
+
+struct RocmSource {
+    rocm: Rocm,
+    channels: Vec<Channel>,
+    /// By channel: the GPU and what is read of it.
+    readers: Vec<(u32, Value)>,
+}
+
+impl EnergySource for RocmSource {
+    fn channels(&self) -> &[Channel] {
+        &self.channels
+    }
+
+    /// Reads what can be read; the fault of one GPU does not keep the others from being read.
+    fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
+        let mut fault = None;
+        for (position, (gpu, value)) in self.readers.iter().enumerate() {
+            match value.read(&self.rocm, *gpu) {
+                Ok(value) => out(position, value),
+                Err(error) => {
+                    fault = fault.or(Some(format!("{}: {error}", self.channels[position].name)));
+                }
+            }
+        }
+        fault.map_or(Ok(()), |message| Err(ReadFault::Transient(message)))
+    }
+}
