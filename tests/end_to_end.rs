@@ -31,6 +31,7 @@ fn one_command_measures_and_writes_every_report() {
         "GPU_ENERGY_SUMMARY.json",
         "requests.jsonl",
         "readings.jsonl",
+        "record.json",
     ] {
         assert!(folder.join(name).metadata().unwrap().len() > 0, "{name}");
         assert!(

@@ -106,6 +106,7 @@ fn report_file_names() -> impl Iterator<Item = &'static str> {
         ai_energy_score::SUMMARY_FILE_NAME,
         journal::REQUESTS_FILE_NAME,
         journal::READINGS_FILE_NAME,
+        journal::RECORD_FILE_NAME,
     ]
     .into_iter()
 }
