@@ -26,7 +26,7 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) fn load(program: &Path, setting: &Setting) -> Result<Self> {
         let mut program = Program::start("ai-energy-torch", &mut Command::new(program))?;
-        let greeting = program.hear_of("hello")?["program"].to_string();
+        let greeting = program.hear_of("hello")?["program"].as_str().unwrap_or("an engine").to_owned();
         let options = json!({
             "device": "cpu", "torch_dtype": setting.dtype, "engine_options": {"threads": setting.threads}
         });

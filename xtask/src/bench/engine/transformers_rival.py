@@ -18,6 +18,7 @@ import transformers  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 torch.set_num_threads(threads)
+transformers.utils.logging.disable_progress_bar()
 
 
 class Stamps:
