@@ -290,7 +290,10 @@ class Row:
         channel, is_text = self.channel.take(token, piece)
         text = self.words.free(piece if is_text else "", ends or last)
         self.finish = "stop" if ends or self.words.stopped else "length" if last else ""
-        say = self.engine.output.say
+        say, counts = self.engine.output.say, self.engine.counts
+        # Counted before it is told: whoever asks for figures upon the last word finds it there.
+        counts["generated_tokens"] += 1
+        counts["completed_requests"] += bool(self.finish)
         say("token", id=self.id, n=self.n, t_ns=t_ns, channel=channel, text=text)
         if self.finish:
             say("done", id=self.id, t_ns=t_ns, prompt_tokens=len(self.prompt), completion_tokens=self.n,
@@ -583,8 +586,6 @@ def watcher(transformers: Any, torch: Any, engine: Engine, rows: List[Row]) -> A
                     engine.counts["cancelled_requests"] += 1
                 if not row.finish:
                     row.take(token, t_ns)
-                    engine.counts["generated_tokens"] += 1
-                    engine.counts["completed_requests"] += bool(row.finish)
             return torch.tensor([bool(row.finish) for row in rows], device=input_ids.device)
 
     return Watcher()
