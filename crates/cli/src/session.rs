@@ -5,12 +5,13 @@ use std::time::SystemTime;
 
 use ai_energy_backends_pytorch::{DeviceIds, Gpus, VISIBLE_ENV};
 use ai_energy_config::{Loaded, Origin};
+use ai_energy_core::record::GridIntensity;
 use ai_energy_core::runner::{self, Parts};
 use ai_energy_core::{
     Backend, Check, CheckOutcome, Clock, DatasetInfo, Fault, FormattedPrompt, GenerationParams, LoadPlan,
     Observer, Plan, RequestRecord, RunRecord, Stop,
 };
-use ai_energy_metrics::{GpuChoice, Roots};
+use ai_energy_metrics::{GpuChoice, Roots, grid};
 use ai_energy_reporters::Journal;
 use serde_json::{Map, Value};
 
@@ -108,6 +109,11 @@ impl Session {
         let clock = Clock::start();
         let tally = Arc::new(ai_energy_core::backend::Tally::default());
         let sources = assemble::sources(&self.settings, &roots);
+        let mut warnings = self.warnings;
+        let grid = grid(&self.settings, &stop).await.unwrap_or_else(|warning| {
+            warnings.push(warning);
+            None
+        });
         let plan = Plan {
             name: self.settings.name.clone(),
             run_id,
@@ -135,14 +141,34 @@ impl Session {
             stop,
             tally,
             started_at: crate::place::rfc3339(SystemTime::now()),
-            grid: None,
+            grid,
             environment: ai_energy_metrics::environment(&roots),
-            warnings: self.warnings,
+            warnings,
         };
         let record = runner::run(plan, parts).await;
         progress.finish();
         record
     }
+}
+
+/// The grid's intensity of the hour, where the settings name a zone and the environment holds a token.
+///
+/// # Errors
+/// Why it is not known though it was asked for, as a warning.
+async fn grid(settings: &Settings, stop: &Stop) -> Result<Option<GridIntensity>, String> {
+    let options = &settings.metrics.options.grid;
+    let token = std::env::var(grid::TOKEN_VARIABLE).ok();
+    if options.zone.is_none() && token.is_some() {
+        return Err(format!(
+            "{} is set and metrics.grid.zone is not, so nobody was asked: a place is never inferred",
+            grid::TOKEN_VARIABLE
+        ));
+    }
+    let asked = tokio::select! {
+        asked = grid::ask(options, token.as_deref()) => asked,
+        () = stop.cancelled() => Ok(None),
+    };
+    asked.map_err(|fault| format!("the grid's intensity is not known, the tables hold: {fault}"))
 }
 
 /// The settings, with the GPUs that the backend uses as those that are measured, unless `metrics.gpu_ids` says. A

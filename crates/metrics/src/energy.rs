@@ -32,6 +32,20 @@ pub struct ChannelResult<'a> {
     pub readings: usize,
 }
 
+impl ChannelResult<'_> {
+    /// The channel's energy over another window.
+    ///
+    /// # Errors
+    /// Why it is not known, as a reason for a figure.
+    pub(crate) fn energy_over(&self, window: Window) -> Result<Integral, String> {
+        match (&self.curve, &self.energy) {
+            (Some(curve), _) => curve.energy(self.channel, window),
+            (None, Err(reason)) => Err(reason.clone()),
+            (None, Ok(_)) => Err(format!("source {} gave no reading", self.channel.name)),
+        }
+    }
+}
+
 /// The energy of every channel of `record` over `window`.
 pub fn channel_results(record: &RunRecord, window: Option<Window>) -> Vec<ChannelResult<'_>> {
     let mut traces: Vec<Vec<(Stamp, u64)>> = vec![Vec::new(); record.channels.len()];
@@ -109,7 +123,10 @@ pub fn domains(
 }
 
 /// The channels that make a domain.
-fn counting<'a, 'r>(results: &'a [ChannelResult<'r>], domain: Domain) -> Vec<&'a ChannelResult<'r>> {
+pub(crate) fn counting<'a, 'r>(
+    results: &'a [ChannelResult<'r>],
+    domain: Domain,
+) -> Vec<&'a ChannelResult<'r>> {
     results.iter().filter(|result| result.channel.counts && result.channel.domain == domain).collect()
 }
 
@@ -120,7 +137,8 @@ fn domain_energy(
     shares: &Shares,
     domain: Domain,
 ) -> DomainEnergy {
-    let energy = domain_sum(record, counting, domain);
+    let energies: Vec<&Result<Integral, String>> = counting.iter().map(|result| &result.energy).collect();
+    let energy = domain_sum(record, counting, &energies, domain);
     let (mean_power, peak_power) = match (window, energy.value) {
         (Some(window), Some(_)) => (energy.per(window.seconds(), "W"), peak(counting, window, &energy)),
         _ => {
@@ -138,17 +156,22 @@ fn domain_energy(
     }
 }
 
-/// The sum of a domain's channels: errors of their own in quadrature, gains linearly.
-fn domain_sum(record: &RunRecord, counting: &[&ChannelResult<'_>], domain: Domain) -> Figure {
+/// The sum of a domain's channels, whose energies stand in `energies`: errors of their own in quadrature, gains linearly.
+pub(crate) fn domain_sum(
+    record: &RunRecord,
+    counting: &[&ChannelResult<'_>],
+    energies: &[&Result<Integral, String>],
+    domain: Domain,
+) -> Figure {
     if counting.is_empty() {
         return Figure::unavailable("J", missing_reason(record, domain));
     }
     let failed: Vec<&str> =
-        counting.iter().filter_map(|result| result.energy.as_ref().err()).map(String::as_str).collect();
+        energies.iter().filter_map(|energy| energy.as_ref().err()).map(String::as_str).collect();
     if !failed.is_empty() {
         return Figure::unavailable("J", failed.join("; "));
     }
-    let parts: Vec<&Integral> = counting.iter().filter_map(|result| result.energy.as_ref().ok()).collect();
+    let parts: Vec<&Integral> = energies.iter().filter_map(|energy| energy.as_ref().ok()).collect();
     let remarks: Vec<&str> = parts.iter().filter_map(|part| part.remark.as_deref()).collect();
     let sum = Integral {
         joules: parts.iter().map(|part| part.joules).sum(),
@@ -190,7 +213,7 @@ fn missing_reason(record: &RunRecord, domain: Domain) -> String {
 
 /// The largest mean power between two readings in the window, all channels together. Between the two lie at least
 /// [`PEAK_TICKS`] ticks of the slowest counter; for powers, two neighbouring readings.
-fn peak(counting: &[&ChannelResult<'_>], window: Window, energy: &Figure) -> Figure {
+pub(crate) fn peak(counting: &[&ChannelResult<'_>], window: Window, energy: &Figure) -> Figure {
     let curves: Vec<&Curve> = counting.iter().filter_map(|result| result.curve.as_ref()).collect();
     let tick = curves.iter().filter_map(|curve| curve.tick_seconds()).fold(0.0, f64::max);
     let unknown_tick =
@@ -230,14 +253,20 @@ fn peak(counting: &[&ChannelResult<'_>], window: Window, energy: &Figure) -> Fig
 /// The sum of GPU, CPU and RAM. Domains that no channel of `results` counts for are left out, and its reason names
 /// them. A domain that was measured and lost leaves no total: the rest would pass for the run's energy.
 pub fn total(domains: &[DomainEnergy], results: &[ChannelResult<'_>]) -> Figure {
-    let parts = || domains.iter().filter(|entry| TOTAL_DOMAINS.contains(&entry.domain));
-    let known: Vec<&DomainEnergy> = parts().filter(|entry| entry.energy.value.is_some()).collect();
+    let entries: Vec<(Domain, &Figure)> = domains.iter().map(|entry| (entry.domain, &entry.energy)).collect();
+    total_of(&entries, results)
+}
+
+/// [`total`] of one figure a domain.
+pub(crate) fn total_of(entries: &[(Domain, &Figure)], results: &[ChannelResult<'_>]) -> Figure {
+    let parts = || entries.iter().filter(|(domain, _)| TOTAL_DOMAINS.contains(domain));
+    let known: Vec<&(Domain, &Figure)> = parts().filter(|(_, figure)| figure.value.is_some()).collect();
     let missing: Vec<&str> =
-        parts().filter(|entry| entry.energy.value.is_none()).map(|entry| entry.domain.word()).collect();
+        parts().filter(|(_, figure)| figure.value.is_none()).map(|(domain, _)| domain.word()).collect();
     if known.is_empty() {
         // One cause can take all domains, such as measuring that is switched off: it is said once.
         let mut reasons: Vec<&str> = Vec::new();
-        for reason in parts().filter_map(|entry| entry.energy.reason.as_deref()) {
+        for reason in parts().filter_map(|(_, figure)| figure.reason.as_deref()) {
             if !reasons.contains(&reason) {
                 reasons.push(reason);
             }
@@ -245,28 +274,28 @@ pub fn total(domains: &[DomainEnergy], results: &[ChannelResult<'_>]) -> Figure 
         return Figure::unavailable("J", format!("no domain is known: {}", reasons.join("; ")));
     }
     let lost = parts()
-        .filter(|entry| entry.energy.value.is_none() && !counting(results, entry.domain).is_empty())
-        .map(|entry| {
-            let reason = entry.energy.reason.as_deref().unwrap_or("no reason was given");
-            format!("{} energy is not known: {reason}", entry.domain.word().to_uppercase())
+        .filter(|(domain, figure)| figure.value.is_none() && !counting(results, *domain).is_empty())
+        .map(|(domain, figure)| {
+            let reason = figure.reason.as_deref().unwrap_or("no reason was given");
+            format!("{} energy is not known: {reason}", domain.word().to_uppercase())
         });
     let lost: Vec<String> = lost.collect();
     if !lost.is_empty() {
         return Figure::unavailable("J", lost.join("; "));
     }
-    let joules = known.iter().filter_map(|entry| entry.energy.value).sum();
+    let joules = known.iter().filter_map(|(_, figure)| figure.value).sum();
     let provenance =
-        known.iter().map(|entry| entry.energy.provenance).fold(Provenance::Derived, Provenance::weaker);
-    let words: Vec<&str> = known.iter().map(|entry| entry.domain.word()).collect();
-    let figure = Figure::new(joules, "J", provenance, words.join(" + "));
-    let squares: Option<f64> = known.iter().map(|entry| entry.energy.ci95.map(|ci95| ci95.powi(2))).sum();
-    let figure = match squares {
-        Some(squares) => figure.with_ci95(squares.sqrt()),
-        None => figure,
+        known.iter().map(|(_, figure)| figure.provenance).fold(Provenance::Derived, Provenance::weaker);
+    let words: Vec<&str> = known.iter().map(|(domain, _)| domain.word()).collect();
+    let total = Figure::new(joules, "J", provenance, words.join(" + "));
+    let squares: Option<f64> = known.iter().map(|(_, figure)| figure.ci95.map(|ci95| ci95.powi(2))).sum();
+    let total = match squares {
+        Some(squares) => total.with_ci95(squares.sqrt()),
+        None => total,
     };
     if missing.is_empty() {
-        figure
+        total
     } else {
-        figure.with_reason(format!("not included: {}", missing.join(", ")))
+        total.with_reason(format!("not included: {}", missing.join(", ")))
     }
 }

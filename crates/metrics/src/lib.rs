@@ -16,20 +16,26 @@
 //! - **gain**: the instrument's or model's relative error as its channel states it. Gains of channels of one domain
 //!   are added linearly, since they come from one design; domains are independent.
 
+pub mod attribution;
 pub mod carbon;
+mod codecarbon;
+mod efficiency;
 pub mod energy;
 pub mod environment;
 mod gain;
+pub mod grid;
 pub mod integrate;
 pub mod latency;
 pub mod location;
 mod machine;
 pub mod options;
+pub mod phases;
 pub mod shares;
 pub mod sources;
 pub mod stats;
 pub mod summary;
 mod topology;
+mod validity;
 pub mod warnings;
 
 pub use environment::environment;

@@ -17,6 +17,8 @@ pub const DEFAULT_COUNTRY: &str = "USA";
 const BY_COUNTRY: &str = include_str!("../data/grid_carbon_by_country.csv");
 const BY_US_STATE: &str = include_str!("../data/grid_carbon_us_states.csv");
 
+const OWID_LICENCE: &str = "CC BY 4.0: Our World in Data, from Ember's yearly electricity data and the Energy Institute's Statistical Review";
+
 /// Countries and territories of ISO 3166-1 that the table has no row for.
 const WITHOUT_ROW: [(&str, &str); 36] = [
     ("AIA", "Anguilla"),
@@ -89,6 +91,8 @@ pub struct Location {
     pub year: Option<u16>,
     /// Where it comes from, for reports.
     pub source: String,
+    /// Licence of that source, and what it wants said; `None` where there is none.
+    pub licence: Option<&'static str>,
     /// `true` where a region was given that no table knows, so that the whole country's value is used.
     pub region_unused: bool,
 }
@@ -143,6 +147,7 @@ pub fn check_location(options: &SummaryOptions) -> Result<Location, Fault> {
         location.g_per_kwh = g_per_kwh;
         location.kind = IntensityKind::Given;
         location.year = None;
+        location.licence = None;
         location.source = "intensity set in the configuration".to_owned();
         location.region_unused = false;
     }
@@ -153,6 +158,12 @@ fn check_numbers(options: &SummaryOptions) -> Result<(), Fault> {
     if !(options.pue.is_finite() && options.pue >= 1.0) {
         return Err(usage("metrics.pue", format!("{} is not a power usage effectiveness", options.pue))
             .remedy("set 1 or more; 1 counts the machine alone"));
+    }
+    if let Some(wue) = options.wue
+        && !(wue.is_finite() && wue >= 0.0)
+    {
+        return Err(usage("metrics.wue", format!("{wue} is not a water usage effectiveness"))
+            .remedy("set litres per kWh, 0 or more, or leave it out"));
     }
     match options.carbon_intensity_g_per_kwh {
         Some(given) if !(given.is_finite() && given >= 0.0) => {
@@ -165,7 +176,7 @@ fn check_numbers(options: &SummaryOptions) -> Result<(), Fault> {
 
 fn country(written: &str) -> Result<Location, Fault> {
     let code = written.to_ascii_uppercase();
-    let found = |name: &str, g_per_kwh, kind, year, source: &str| Location {
+    let found = |name: &str, g_per_kwh, kind, year, source: &str, licence| Location {
         country_iso_code: code.clone(),
         country_name: name.to_owned(),
         region: None,
@@ -174,15 +185,23 @@ fn country(written: &str) -> Result<Location, Fault> {
         kind,
         year,
         source: source.to_owned(),
+        licence,
         region_unused: false,
     };
     if let Some(row) = countries().find(|row| row.code == code) {
         let source = "lifecycle, Our World in Data from Ember and the Energy Institute, CC BY 4.0";
-        return Ok(found(row.name, row.g_per_kwh, IntensityKind::Lifecycle, row.year, source));
+        return Ok(found(
+            row.name,
+            row.g_per_kwh,
+            IntensityKind::Lifecycle,
+            row.year,
+            source,
+            Some(OWID_LICENCE),
+        ));
     }
     if let Some((_, name)) = WITHOUT_ROW.iter().find(|(known, _)| *known == code) {
         let source = "world average, International Energy Agency";
-        return Ok(found(name, WORLD_G_PER_KWH, IntensityKind::World, Some(2019), source));
+        return Ok(found(name, WORLD_G_PER_KWH, IntensityKind::World, Some(2019), source, None));
     }
     Err(unknown_country(written))
 }
@@ -234,6 +253,7 @@ fn set_region(location: &mut Location, written: &str) -> Result<(), Fault> {
     location.kind = IntensityKind::Direct;
     location.year = state.year;
     location.source = "direct, US EPA eGRID2023".to_owned();
+    location.licence = Some("work of the US government, public domain");
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::gain::Gain;
 use crate::gain::check_gains;
+use crate::grid::GridOptions;
 use crate::location::check_location;
 use crate::sources::SOURCES;
 use crate::sources::{IpmiOptions, PrometheusOptions, RedfishOptions, WallMeterOptions};
@@ -129,8 +130,12 @@ pub struct Options {
     pub region: Option<String>,
     /// Grid carbon intensity in gCO2e/kWh; overrides the tables.
     pub carbon_intensity_g_per_kwh: Option<f64>,
+    /// The grid's intensity of the hour from a service, where a token is given.
+    pub grid: GridOptions,
     /// Power usage effectiveness of the building (1 or more); multiplies the energy for the emissions alone.
     pub pue: f64,
+    /// Water usage effectiveness of the site, litres per kWh of the machine's energy, 0 or more. Unset: no water is told.
+    pub wue: Option<f64>,
     /// Power in watts of all processors together under full load, for the model that stands in where RAPL cannot be
     /// read. Unset: 4 W per hardware thread.
     pub cpu_tdp_watts: Option<f64>,
@@ -159,7 +164,9 @@ impl Default for Options {
             country_iso_code: None,
             region: None,
             carbon_intensity_g_per_kwh: None,
+            grid: GridOptions::default(),
             pue: 1.0,
+            wue: None,
             cpu_tdp_watts: None,
             gains: BTreeMap::new(),
             ipmi: IpmiOptions::default(),
@@ -178,6 +185,9 @@ impl Options {
             region: self.region.clone(),
             carbon_intensity_g_per_kwh: self.carbon_intensity_g_per_kwh,
             pue: self.pue,
+            wue: self.wue,
+            codecarbon: false,
+            cpu_tdp_watts: self.cpu_tdp_watts,
         }
     }
 }
@@ -360,6 +370,7 @@ mod tests {
             Options { idle_seconds: IdleSeconds::Seconds(f64::NAN), ..good.clone() },
             Options { cpu_tdp_watts: Some(-1.0), ..good.clone() },
             Options { pue: 0.5, ..good.clone() },
+            Options { wue: Some(-0.1), ..good.clone() },
             Options { pue: f64::NAN, ..good.clone() },
             Options { carbon_intensity_g_per_kwh: Some(-3.0), ..good.clone() },
             Options { country_iso_code: Some("XXX".into()), ..good.clone() },

@@ -12,6 +12,7 @@ use ai_energy_core::summary::{Counts, Throughput, Tokens};
 pub struct Shares {
     successful: usize,
     output: Amount,
+    input: Amount,
     all: Amount,
 }
 
@@ -33,7 +34,7 @@ impl Shares {
         };
         let output = whole(tokens.completion, tokens.uncounted, "completion");
         let prompt = whole(tokens.prompt, without_prompt, "prompt");
-        let all = output.clone().and_then(|output| Ok(output + prompt?));
+        let all = output.clone().and_then(|output| Ok(output + prompt.clone()?));
         let doubt = tokens
             .completion_sources
             .get(&TokenCountSource::Chunks)
@@ -41,6 +42,7 @@ impl Shares {
         Self {
             successful,
             output: Amount { tokens: output, doubt: doubt.clone() },
+            input: Amount { tokens: prompt, doubt: None },
             all: Amount { tokens: all, doubt },
         }
     }
@@ -55,6 +57,11 @@ impl Shares {
         self.output.share(whole, unit)
     }
 
+    /// A figure of the whole window over the prompt tokens.
+    pub fn per_input_token(&self, whole: &Figure, unit: &str) -> Figure {
+        self.input.share(whole, unit)
+    }
+
     /// A figure of the whole window over prompt and generated tokens.
     pub fn per_token(&self, whole: &Figure, unit: &str) -> Figure {
         self.all.share(whole, unit)
@@ -62,25 +69,12 @@ impl Shares {
 
     /// Generated tokens over energy; the relative interval is the energy's.
     pub fn output_tokens_per_joule(&self, energy: &Figure) -> Figure {
-        let unit = "token/J";
-        let Some(joules) = energy.value else {
-            return energy.scaled(1.0, unit);
-        };
-        let tokens = match &self.output.tokens {
-            Ok(tokens) => *tokens as f64,
-            Err(reason) => return Figure::unavailable(unit, reason),
-        };
-        if joules <= 0.0 {
-            return Figure::unavailable(unit, "there is nothing to divide by");
-        }
-        let value = tokens / joules;
-        let mut figure =
-            Figure::new(value, unit, energy.provenance.weaker(Provenance::Derived), energy.source.clone());
-        figure.reason.clone_from(&energy.reason);
-        self.output.doubted(match energy.ci95 {
-            Some(ci95) => figure.with_ci95(value * ci95 / joules),
-            None => figure,
-        })
+        self.output.per_joule(energy)
+    }
+
+    /// Prompt and generated tokens over energy; the relative interval is the energy's.
+    pub fn tokens_per_joule(&self, energy: &Figure) -> Figure {
+        self.all.per_joule(energy)
     }
 
     /// Work per second over a window of `duration`.
@@ -111,6 +105,28 @@ impl Amount {
             Ok(tokens) => self.doubted(whole.per(*tokens as f64, unit)),
             Err(reason) => Figure::unavailable(unit, reason),
         }
+    }
+
+    fn per_joule(&self, energy: &Figure) -> Figure {
+        let unit = "token/J";
+        let Some(joules) = energy.value else {
+            return energy.scaled(1.0, unit);
+        };
+        let tokens = match &self.tokens {
+            Ok(tokens) => *tokens as f64,
+            Err(reason) => return Figure::unavailable(unit, reason),
+        };
+        if joules <= 0.0 {
+            return Figure::unavailable(unit, "there is nothing to divide by");
+        }
+        let value = tokens / joules;
+        let mut figure =
+            Figure::new(value, unit, energy.provenance.weaker(Provenance::Derived), energy.source.clone());
+        figure.reason.clone_from(&energy.reason);
+        self.doubted(match energy.ci95 {
+            Some(ci95) => figure.with_ci95(value * ci95 / joules),
+            None => figure,
+        })
     }
 
     /// The figure as an estimate where the count is an assumption.

@@ -7,16 +7,24 @@ use ai_energy_core::RunRecord;
 use ai_energy_core::energy::Domain;
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::record::RequestRecord;
-use ai_energy_core::summary::{Counts, DomainEnergy, Energy, SCHEMA_VERSION, Summary, Tokens, Validity};
+use ai_energy_core::summary::{
+    Counts, DomainEnergy, Efficiency, Energy, PrefillDecode, RequestShares, SCHEMA_VERSION, Stretch, Summary,
+    Tokens,
+};
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 use serde::{Deserialize, Serialize};
 
-use crate::carbon::carbon;
+use crate::attribution::attribution;
+use crate::carbon::{Site, carbon};
+use crate::codecarbon::{self, codecarbon};
+use crate::efficiency::efficiency;
 use crate::energy::{ChannelResult, channel_energy, channel_results, domains, total};
 use crate::integrate::Window;
 use crate::latency::latency;
 use crate::location::check_location;
+use crate::phases::phases;
 use crate::shares::Shares;
+use crate::validity::{Look, validity};
 use crate::warnings::{Seen, warnings};
 
 /// What a summary needs beside the record. A run's folder keeps it, so that the figures can be computed anew.
@@ -31,12 +39,26 @@ pub struct SummaryOptions {
     pub carbon_intensity_g_per_kwh: Option<f64>,
     /// Power usage effectiveness, 1 or more.
     pub pue: f64,
+    /// Water usage effectiveness, litres per kWh; `None` computes no water.
+    pub wue: Option<f64>,
+    /// Compute the same run by CodeCarbon's method too.
+    pub codecarbon: bool,
+    /// Design power of the processors for that method, W; `None` takes its 4 W a hardware thread.
+    pub cpu_tdp_watts: Option<f64>,
 }
 
 impl Default for SummaryOptions {
     /// No stated location, the machine alone.
     fn default() -> Self {
-        Self { country_iso_code: None, region: None, carbon_intensity_g_per_kwh: None, pue: 1.0 }
+        Self {
+            country_iso_code: None,
+            region: None,
+            carbon_intensity_g_per_kwh: None,
+            pue: 1.0,
+            wue: None,
+            codecarbon: false,
+            cpu_tdp_watts: None,
+        }
     }
 }
 
@@ -66,7 +88,19 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
     let total = total(&domains, &results);
     let location = check_location(options);
     let pue = if options.pue.is_finite() && options.pue >= 1.0 { options.pue } else { 1.0 };
-    let carbon = carbon(&total, location.as_ref().ok(), pue, &shares);
+    let carbon =
+        carbon(&total, location.as_ref().ok(), record.grid.as_ref(), Site { pue, wue: options.wue }, &shares);
+    let codecarbon = options.codecarbon.then(|| {
+        let cpu_tdp_watts = options.cpu_tdp_watts;
+        codecarbon(&codecarbon::Seen {
+            record,
+            window,
+            results: &results,
+            domains: &domains,
+            carbon: &carbon,
+            cpu_tdp_watts,
+        })
+    });
     let seen = Seen {
         record,
         window,
@@ -78,16 +112,41 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
         location,
     };
     let warnings = warnings(&seen);
+    let disagreement = warnings.iter().find(|warning| warning.id == "cross_check");
+    let disagreement = disagreement.map(|warning| warning.message.clone());
+    let found = phases(record, &results);
+    let look = Look {
+        record,
+        window,
+        counts: &counts,
+        results: &results,
+        domains: &domains,
+        idle: &found.idle,
+        disagreement,
+    };
+    let validity = validity(&look);
+    let (prefill_decode, requests) = attribution(record, &results, &domains, window);
+    let latency = latency(&record.requests);
+    let load = found.phases.iter().find(|phase| phase.phase == Stretch::Load);
+    let efficiency = efficiency(&shares, &total, load, latency.end_to_end.as_ref());
     let server_reported = server_reported(&record.requests);
+    let energy = Energy {
+        idle: found.idle,
+        phases: found.phases,
+        efficiency,
+        prefill_decode,
+        requests,
+        ..energy(&shares, domains, &results, total, server_reported)
+    };
     Summary {
         schema_version: SCHEMA_VERSION,
         throughput: shares.throughput(&duration),
         duration,
-        latency: latency(&record.requests),
-        energy: energy(&shares, domains, &results, total, server_reported),
+        latency,
+        energy,
         carbon,
-        codecarbon: None,
-        validity: Validity::default(),
+        codecarbon,
+        validity,
         counts,
         tokens,
         warnings,
@@ -178,8 +237,8 @@ fn energy(
         server_reported,
         idle: Vec::new(),
         phases: Vec::new(),
-        efficiency: Default::default(),
-        prefill_decode: Default::default(),
-        requests: Default::default(),
+        efficiency: Efficiency::default(),
+        prefill_decode: PrefillDecode::default(),
+        requests: RequestShares::default(),
     }
 }

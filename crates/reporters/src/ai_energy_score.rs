@@ -1,10 +1,11 @@
 //! `GPU_ENERGY_WH.txt` and `GPU_ENERGY_SUMMARY.json`, as AI Energy Score's tooling reads them.
 //!
 //! An unknown GPU energy is `nan` in the text file, which every float parser takes and no sum hides, and null in the
-//! JSON file. Refuses to split the energy into phases: those keys stay null until a figure exists.
+//! JSON file. Prefill and decode are the summary's split of GPU energy, each above what is drawn without tokens; what
+//! follows neither is `other_wh`, and the three add up to the total. Refuses to split by itself.
 
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
-use ai_energy_core::{Domain, Fault, Place, Report, Reporter, Written};
+use ai_energy_core::{Domain, Fault, Figure, Place, Report, Reporter, Written};
 use serde_json::{Value, json};
 
 use crate::files::{with_note, write_whole};
@@ -60,13 +61,21 @@ fn note(watt_hours: Option<f64>) -> Option<String> {
 
 fn value(report: Report<'_>, watt_hours: Option<f64>) -> Value {
     let reason = report.summary.domain(Domain::Gpu).and_then(|gpu| gpu.energy.reason.clone());
+    let split = &report.summary.energy.prefill_decode;
+    let part = |figure: &Figure| {
+        let joules = figure.value.filter(|_| split.domain == Some(Domain::Gpu));
+        number_or_null(joules.map(|joules| joules / JOULES_PER_WATT_HOUR))
+    };
     json!({
         "units": "Wh",
         "total": number_or_null(watt_hours),
         "format": "ai_energy_benchmarks",
         "preprocess_wh": null,
-        "prefill_wh": null,
-        "decode_wh": null,
+        "prefill_wh": part(&split.prefill),
+        "decode_wh": part(&split.decode),
+        "other_wh": part(&split.other),
+        "split_method": split.method,
+        "split_reason": split.prefill.reason,
         "run_id": report.record.plan.run_id,
         "synthetic": report.record.synthetic,
         "reason": reason,

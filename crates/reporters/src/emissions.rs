@@ -154,12 +154,14 @@ fn cell(report: Report<'_>, zone: &TimeZone, column: &str) -> Option<String> {
         "gpu_model" => gpu_models(report),
         "ram_total_size" => environment(report, "ram_total_gib"),
         "tracking_mode" => Some("machine".to_owned()),
+        "water_consumed" => number(carbon.water.value),
         "pue" => number(Some(carbon.pue)),
+        "wue" => number(carbon.wue),
         "os" => operating_system(report),
         "python_version" | "cpu_count" | "cpu_model" | "cloud_provider" | "cloud_region" | "on_cloud" => {
             environment(report, column)
         }
-        // Water, coordinates and mean utilisations are not observed.
+        // Coordinates and mean utilisations are not observed.
         _ => None,
     }
 }

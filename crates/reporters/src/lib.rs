@@ -15,6 +15,7 @@ pub mod live;
 mod options;
 pub mod place;
 mod registry;
+pub mod request_energy;
 pub mod terminal;
 mod time;
 

@@ -11,7 +11,7 @@ use ai_energy_core::{Fault, FaultKind, Written};
 use serde_json::Value;
 
 use crate::files::{io_fault, make_folder, same_place};
-use crate::{ai_energy_score, csv, emissions, journal, json};
+use crate::{ai_energy_score, csv, emissions, journal, json, request_energy};
 
 /// Makes `output_dir/<run_id>/` and sees that files can be made in it.
 ///
@@ -104,6 +104,7 @@ fn report_file_names() -> impl Iterator<Item = &'static str> {
         emissions::FILE_NAME,
         ai_energy_score::TEXT_FILE_NAME,
         ai_energy_score::SUMMARY_FILE_NAME,
+        request_energy::FILE_NAME,
         journal::REQUESTS_FILE_NAME,
         journal::READINGS_FILE_NAME,
         journal::RECORD_FILE_NAME,

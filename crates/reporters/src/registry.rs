@@ -6,7 +6,8 @@ use crate::ai_energy_score::AiEnergyScore;
 use crate::csv::Csv;
 use crate::emissions::Emissions;
 use crate::json::Json;
-use crate::{ai_energy_score, csv, emissions, json};
+use crate::request_energy::RequestEnergy;
+use crate::{ai_energy_score, csv, emissions, json, request_energy};
 
 /// One result format.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,11 @@ const ALL: &[ReporterEntry] = &[
         name: ai_energy_score::NAME,
         description: "GPU_ENERGY_WH.txt and GPU_ENERGY_SUMMARY.json, as AI Energy Score's tooling reads them",
         make: || Box::new(AiEnergyScore),
+    },
+    ReporterEntry {
+        name: request_energy::NAME,
+        description: "request_energy.csv: each request's share of the energy, where any is known",
+        make: || Box::new(RequestEnergy),
     },
 ];
 

@@ -18,6 +18,9 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::{resolve, signals};
 
+/// The kind of metrics that also follows CodeCarbon's method.
+const CODECARBON: &str = "codecarbon";
+
 /// Runs a benchmark.
 ///
 /// # Errors
@@ -34,7 +37,10 @@ pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
             () = stop.cancelled() => return Err(CliError::Stopped(received.exit().unwrap_or(Exit::Interrupted))),
         };
         let (place, moved) = target.open()?;
-        let options = session.settings.metrics.options.summary();
+        let options = SummaryOptions {
+            codecarbon: session.settings.metrics.kind == CODECARBON,
+            ..session.settings.metrics.options.summary()
+        };
         let context = context(&session, &options);
         let journal = open_journal(&place, &session.settings, context.clone())?;
         let record = session.measure(target.run_id.clone(), stop, Arc::clone(&journal), globals).await;
@@ -56,12 +62,11 @@ pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
 
 /// What the folder keeps beside the observations, so that `summarize` gives the same reports.
 fn context(session: &Session, options: &SummaryOptions) -> Context {
-    let codecarbon = session.settings.metrics.kind == "codecarbon";
     Context {
         config: session.config.clone(),
         // Numbers, words and nulls alone: nothing in it can fail to become JSON.
         figures: serde_json::to_value(options).unwrap_or_default(),
-        without_reports: if codecarbon { Vec::new() } else { vec!["emissions".to_owned()] },
+        without_reports: if options.codecarbon { Vec::new() } else { vec!["emissions".to_owned()] },
     }
 }
 

@@ -74,7 +74,8 @@ impl Default for LoadSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MetricsSettings {
-    /// `codecarbon` also writes an `emissions.csv` in CodeCarbon's columns; `native` leaves that out.
+    /// `codecarbon` also computes the run by CodeCarbon's method, beside the figures, and writes an `emissions.csv` in its
+    /// columns; `native` leaves both out.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = registry::METRICS_TYPES))]
     pub kind: String,

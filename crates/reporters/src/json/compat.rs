@@ -4,6 +4,7 @@
 //! Refuses to add keys that vary from run to run, save one group for each GPU: the CSV row is made from these.
 
 use ai_energy_core::energy::GpuState;
+use ai_energy_core::summary::Stretch;
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 use ai_energy_core::{Domain, Figure, Report};
 use serde_json::{Map, Value, json};
@@ -82,6 +83,23 @@ pub(super) fn energies(report: Report<'_>) -> [(&'static str, Option<&Figure>); 
     ]
 }
 
+/// Energies that the Python package did not have, by their keys: the load's idle and net parts, and GPU energy by kind of
+/// work.
+pub(super) fn further_energies(report: Report<'_>) -> [(&'static str, Option<&Figure>); 6] {
+    let energy = &report.summary.energy;
+    let load = energy.phase(Stretch::Load);
+    let gpu = load.and_then(|load| load.domain(Domain::Gpu));
+    let split = Some(&energy.prefill_decode).filter(|split| split.domain != Some(Domain::Cpu));
+    [
+        ("gpu_idle_energy_wh", gpu.map(|gpu| &gpu.idle)),
+        ("gpu_net_energy_wh", gpu.map(|gpu| &gpu.net)),
+        ("total_idle_energy_wh", load.map(|load| &load.total.idle)),
+        ("total_net_energy_wh", load.map(|load| &load.total.net)),
+        ("gpu_prefill_energy_wh", split.map(|split| &split.prefill)),
+        ("gpu_decode_energy_wh", split.map(|split| &split.decode)),
+    ]
+}
+
 /// The figure of a key, for example of `gpu_energy_kwh`.
 pub(super) fn figure_of<'a>(
     key: &str,
@@ -112,6 +130,12 @@ fn energy(report: Report<'_>) -> Map<String, Value> {
     section.insert("project_name".to_owned(), config_value(report, "metrics", "project_name"));
     section.insert("country".to_owned(), json!(carbon.country_iso_code));
     section.insert("region".to_owned(), json!(carbon.region));
+    for (key, figure) in further_energies(report) {
+        let watt_hours = figure.and_then(|figure| figure.value).map(|joules| joules / JOULES_PER_WATT_HOUR);
+        section.insert(key.to_owned(), number_or_null(watt_hours));
+    }
+    section.insert("water_liters".to_owned(), number_or_null(carbon.water.value));
+    section.insert("validity".to_owned(), json!(report.summary.validity.verdict.word()));
     section
 }
 

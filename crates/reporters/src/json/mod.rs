@@ -51,7 +51,8 @@ pub fn report_value(report: Report<'_>) -> Value {
         put(&name, section);
     }
     put("unknown", Value::Object(unknown));
-    put("figures", value(report.summary));
+    put("validity", value(&report.summary.validity));
+    put("figures", figures(report));
     put("warnings", Value::Array(warnings(report)));
     put("dataset", value(&record.dataset));
     put("plan", value(&record.plan));
@@ -63,6 +64,15 @@ pub fn report_value(report: Report<'_>) -> Value {
     put("environment", Value::Object(record.environment.clone()));
     put("resolved_config", Value::Object(report.config.clone()));
     Value::Object(root)
+}
+
+/// The summary; its verdict on validity and its warnings stand at the top of the report.
+fn figures(report: Report<'_>) -> Value {
+    let mut figures = value(report.summary);
+    if let Some(figures) = figures.as_object_mut() {
+        figures.shift_remove("validity");
+    }
+    figures
 }
 
 /// The summary's warnings, then those that were seen before and during the run, in one shape.

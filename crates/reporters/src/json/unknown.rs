@@ -5,7 +5,7 @@
 use ai_energy_core::{Figure, Report};
 use serde_json::{Map, Value, json};
 
-use super::compat::{energies, figure_of};
+use super::compat::{energies, figure_of, further_energies};
 use crate::coverage::coverage;
 
 /// The keys that rest on the total energy.
@@ -85,9 +85,16 @@ fn why_energy(report: Report<'_>, key: &str) -> String {
         "total_covers" | "total_is_partial" => {
             format!("there is no total: {}", why(&report.summary.energy.total))
         }
-        _ => match figure_of(key, energies(report)) {
-            Some(figure) => why(figure),
-            None => "no source looked at this domain".to_owned(),
-        },
+        "water_liters" => why(&carbon.water),
+        _ => {
+            let further = further_energies(report).into_iter().find(|(name, _)| *name == key);
+            let (found, otherwise) = match further {
+                Some((_, figure)) => {
+                    (figure, "the load has no such part: no request was run, or another domain was split")
+                }
+                None => (figure_of(key, energies(report)), "no source looked at this domain"),
+            };
+            found.map_or_else(|| otherwise.to_owned(), why)
+        }
     }
 }

@@ -6,6 +6,7 @@ use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 use ai_energy_core::{Domain, Figure, Provenance, Report};
 
 use super::page::{Page, Style};
+use super::parts;
 use super::table::{Row, Table};
 use super::units::{self, GRAMS, JOULES, WATT_HOURS, WATTS, pick_common};
 
@@ -29,6 +30,7 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
     Table { heading: "ENERGY", columns, rows }.draw(page);
     draw_rates(report, page);
     draw_power(report, page);
+    parts::draw(report, page);
     if energies.iter().any(|row| row.whole.ci95.is_some()) {
         let prefix = format!("   {}        ", page.glyphs.plus_minus);
         let text = "half of the 95 % interval; that of CO2e is the energy's alone";

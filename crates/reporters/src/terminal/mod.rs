@@ -8,6 +8,7 @@ mod energy;
 mod header;
 mod notes;
 mod page;
+mod parts;
 mod saved;
 mod speed;
 mod table;

@@ -1,6 +1,7 @@
 //! What failed, what is not known and why, and what to know before trusting the figures.
 
 use ai_energy_core::record::Ending;
+use ai_energy_core::summary::{ValidityCheck, Verdict};
 use ai_energy_core::{CheckOutcome, Domain, ErrorClass, Figure, Report};
 
 use super::energy::label;
@@ -14,6 +15,10 @@ const LONGEST_MESSAGE: usize = 160;
 
 /// Warnings of the summary whose matter the banners and the failures above have said.
 const SAID_ABOVE: [&str; 3] = ["synthetic", "ended_early", "failed_requests"];
+
+/// Checks of validity whose findings are warnings of the summary too, or stand above.
+const SAID_BY_WARNINGS: [&str; 5] =
+    ["energy_source", "requests", "window_length", "sampling", "counter_against_power"];
 
 /// The requests that did not succeed, by class, each class with the first message.
 pub(super) fn draw_failures(report: Report<'_>, page: &mut Page) {
@@ -171,6 +176,36 @@ pub(super) fn draw_validity(report: Report<'_>, page: &mut Page) {
             page.paragraph((Style::Dim, &prefix), Style::Notice, &remedy);
         }
     }
+    draw_checks(report, page);
+}
+
+/// How many of the checks went how; each stands in the report.
+fn draw_checks(report: Report<'_>, page: &mut Page) {
+    let checks = &report.summary.validity.checks;
+    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
+    let said = [
+        (count(Verdict::Ok), "well"),
+        (count(Verdict::Warning), "with a warning"),
+        (count(Verdict::Invalid), "badly"),
+        (count(Verdict::Unknown), "could not be made"),
+    ];
+    let parts: Vec<String> = said
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, how)| format!("{number} {how}"))
+        .collect();
+    if !parts.is_empty() {
+        let text = format!("{} checks of validity: {}", checks.len(), parts.join(", "));
+        page.paragraph((Style::Dim, "   "), Style::Dim, &text);
+    }
+}
+
+/// What the checks found that no warning says already.
+fn found_by_checks(report: Report<'_>) -> impl Iterator<Item = &ValidityCheck> {
+    let checks = report.summary.validity.checks.iter();
+    checks
+        .filter(|check| matches!(check.verdict, Verdict::Warning | Verdict::Invalid))
+        .filter(|check| !SAID_BY_WARNINGS.contains(&check.name.as_str()))
 }
 
 fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
@@ -178,6 +213,8 @@ fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
     if report.record.synthetic {
         let nothing = if counts.successful == 0 { ", and no request succeeded" } else { "" };
         (Style::Bad, format!("no: synthetic{nothing}"))
+    } else if let Some(check) = invalid(report).filter(|_| counts.successful > 0) {
+        (Style::Bad, format!("no energy figure is: {}", check.detail))
     } else if counts.successful == 0 {
         (Style::Bad, "no: no request succeeded".to_owned())
     } else if report.summary.energy.domains.iter().all(|entry| entry.energy.value.is_none()) {
@@ -199,12 +236,18 @@ fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
     }
 }
 
-/// Warnings with their remedies: those the summary judged, those the run collected, then what validation doubted.
+/// The check that takes all worth from the energy figures.
+fn invalid<'a>(report: Report<'a>) -> Option<&'a ValidityCheck> {
+    report.summary.validity.checks.iter().find(|check| check.verdict == Verdict::Invalid)
+}
+
+/// Warnings with their remedies: those the summary and its checks judged, those the run collected, then what validation doubted.
 fn notes(report: Report<'_>, page: &Page) -> Vec<(String, String)> {
     let clean = |text: &str| page.clean(text);
     let said_above = |id: &str| SAID_ABOVE.contains(&id);
     let judged = report.summary.warnings.iter().filter(|warning| !said_above(&warning.id));
     let judged = judged.map(|warning| (clean(&warning.message), clean(&warning.remedy)));
+    let checked = found_by_checks(report).map(|check| (clean(&check.detail), clean(&check.remedy)));
     let seen = report.record.warnings.iter().map(|text| (clean(text), String::new()));
     let doubted = report.record.checks.iter().filter(|check| check.outcome == CheckOutcome::Warning);
     let doubted = doubted.map(|check| {
@@ -212,7 +255,7 @@ fn notes(report: Report<'_>, page: &Page) -> Vec<(String, String)> {
         (if detail.is_empty() { name } else { format!("{name}: {detail}") }, String::new())
     });
     let mut notes: Vec<(String, String)> = Vec::new();
-    for note in judged.chain(seen).chain(doubted) {
+    for note in judged.chain(checked).chain(seen).chain(doubted) {
         if !notes.iter().any(|known| known.0 == note.0) {
             notes.push(note);
         }

@@ -41,6 +41,8 @@ pub(crate) const WATT_HOURS: Family =
 pub(crate) const SECONDS: Family = &[scale("us", 1e-6), scale("ms", 1e-3), scale("s", 1.0)];
 pub(crate) const GRAMS: Family =
     &[scale("ug", 1e-6), scale("mg", 1e-3), scale("g", 1.0), scale("kg", 1e3), scale("t", 1e6)];
+/// Water.
+pub(crate) const LITRES: Family = &[scale("mL", 1e-3), scale("L", 1.0), scale("m3", 1e3)];
 pub(crate) const WATTS: Family = &[scale("mW", 1e-3), scale("W", 1.0), scale("kW", 1e3), scale("MW", 1e6)];
 
 impl Scale {

@@ -15,7 +15,9 @@ const SUMMARY_KEYS: &str = "total_prompts successful_prompts failed_prompts tota
     throughput_tokens_per_second";
 const ENERGY_KEYS: &str = "emissions_kg_co2eq emissions_g_co2eq energy_kwh energy_wh gpu_energy_kwh gpu_energy_wh \
     cpu_energy_kwh cpu_energy_wh ram_energy_kwh ram_energy_wh total_energy_kwh total_energy_wh total_covers \
-    total_is_partial duration_seconds carbon_intensity_g_per_kwh project_name country region";
+    total_is_partial duration_seconds carbon_intensity_g_per_kwh project_name country region \
+    gpu_idle_energy_wh gpu_net_energy_wh total_idle_energy_wh total_net_energy_wh gpu_prefill_energy_wh \
+    gpu_decode_energy_wh water_liters validity";
 
 fn keys(value: &Value) -> String {
     value.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>().join(" ")

@@ -8,6 +8,7 @@ mod figures;
 mod journal;
 mod json;
 mod live;
+mod parts;
 mod place;
 mod support;
 mod terminal;
