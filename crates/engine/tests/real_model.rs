@@ -1,6 +1,8 @@
 //! The readers on a real model: SmolLM2-135M-Instruct as a folder (`AI_ENERGY_TEST_MODEL`) and as a Q4_1 GGUF file
 //! (`AI_ENERGY_TEST_GGUF`). Both must say the same about the same model. Skipped, with a word, where they are not set.
 
+#![allow(clippy::print_stdout, reason = "helpers of tests are part of them")]
+
 use ai_energy_core::prompt::{Message, Role};
 use ai_energy_engine::files::{self, FilesOptions, ModelFiles};
 use ai_energy_engine::model::Spec;

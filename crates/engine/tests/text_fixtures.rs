@@ -1,5 +1,7 @@
 //! Tokenizers and chat templates against what transformers makes of the same texts and conversations.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are part of them")]
+
 use std::path::Path;
 
 use ai_energy_core::prompt::Message;

@@ -6,7 +6,7 @@
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
 use ai_energy_backends_pytorch::protocol::{EngineErrorKind, FromEngine, to_line};
@@ -60,11 +60,8 @@ fn write_all(output: impl Write, inbox: &Receiver<FromEngine>) -> std::io::Resul
     let mut output = BufWriter::with_capacity(1 << 16, output);
     while let Ok(first) = inbox.recv() {
         output.write_all(line(&first).as_bytes())?;
-        loop {
-            match inbox.try_recv() {
-                Ok(next) => output.write_all(line(&next).as_bytes())?,
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        while let Ok(next) = inbox.try_recv() {
+            output.write_all(line(&next).as_bytes())?;
         }
         output.flush()?;
     }
