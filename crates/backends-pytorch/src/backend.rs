@@ -164,6 +164,12 @@ impl Backend for PytorchBackend {
             Ok(figures) => self.known().details.extend(figures),
             Err(trouble) => tracing::debug!("no statistics from the engine: {}", trouble.message()),
         }
+        let (prompts, tokens) = *ready.truncated.lock().unwrap_or_else(PoisonError::into_inner);
+        if prompts > 0 {
+            let details = &mut self.known().details;
+            details.insert("truncated_prompts".to_owned(), Value::from(prompts));
+            details.insert("truncated_prompt_tokens".to_owned(), Value::from(tokens));
+        }
         // Where a generation still holds it, the engine ends with that: the last one dropped kills it.
         if let Some(ready) = Arc::into_inner(ready) {
             ready.engine.close(wait).await;
@@ -232,6 +238,11 @@ impl Ready {
                 }
             };
             if last {
+                if receiving.truncated > 0 {
+                    let mut truncated = self.truncated.lock().unwrap_or_else(PoisonError::into_inner);
+                    truncated.0 += 1;
+                    truncated.1 += u64::from(receiving.truncated);
+                }
                 return receiving.finish();
             }
         }

@@ -20,6 +20,8 @@ pub(crate) struct Receiving<'a> {
     sent: Instant,
     tokens: u32,
     text: String,
+    /// Tokens that the engine cut off the prompt.
+    pub(crate) truncated: u32,
     pub(crate) generation: Generation,
 }
 
@@ -27,7 +29,7 @@ impl<'a> Receiving<'a> {
     /// A generation whose line went out at `sent`.
     pub(crate) fn new(clock: &'a Clock, tally: &'a Tally, map: ClockMap, sent: Instant) -> Self {
         let generation = Generation { sent: Some(clock.at(sent)), ..Generation::default() };
-        Self { clock, tally, map, sent, tokens: 0, text: String::new(), generation }
+        Self { clock, tally, map, sent, tokens: 0, text: String::new(), truncated: 0, generation }
     }
 
     /// Takes a message in; `true` where it was the last.
@@ -35,7 +37,15 @@ impl<'a> Receiving<'a> {
         self.generation.bytes_received += heard.bytes;
         match heard.message {
             FromEngine::Token { n, t_ns, channel, text, .. } => self.token(n, t_ns, heard.at, channel, &text),
-            FromEngine::Done { t_ns, prompt_tokens, completion_tokens, finish_reason, .. } => {
+            FromEngine::Done {
+                t_ns,
+                prompt_tokens,
+                completion_tokens,
+                finish_reason,
+                truncated_prompt_tokens,
+                ..
+            } => {
+                self.truncated = truncated_prompt_tokens;
                 let counted = |tokens| Some(TokenCount { tokens, source: TokenCountSource::Server });
                 self.generation.prompt_tokens = counted(prompt_tokens);
                 self.generation.completion_tokens = counted(completion_tokens);

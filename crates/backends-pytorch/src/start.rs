@@ -4,7 +4,7 @@
 //! one; what was chosen and why is told. Refuses to generate.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ai_energy_core::{Check, CheckOutcome, Fault, FaultKind, LoadProgress};
@@ -32,6 +32,8 @@ pub(crate) struct Ready {
     pub(crate) device: String,
     /// What is worth a report.
     pub(crate) details: Map<String, Value>,
+    /// Prompts that the engine cut, and the tokens that it cut off them.
+    pub(crate) truncated: Mutex<(u64, u64)>,
 }
 
 /// Why an engine cannot run a model.
@@ -321,8 +323,9 @@ impl Started {
         let told = if let Value::Object(told) = told { told } else { Map::new() };
         let device = gpus.outside(&loaded.device);
         let kernels = told.get("kernels").and_then(Value::as_str).map(|kernels| format!(", {kernels}"));
-        let threads =
-            told.get("threads").and_then(Value::as_u64).map(|threads| format!(", {threads} threads"));
+        let threads = told.get("threads").and_then(Value::as_u64).map(|threads| {
+            if threads == 1 { ", 1 thread".to_owned() } else { format!(", {threads} threads") }
+        });
         let how = [kernels, threads].into_iter().flatten().collect::<String>();
         self.checks
             .push(check("model loaded", format!("{} on {device} in {seconds:.1} s{how}", loaded.dtype)));
@@ -331,7 +334,7 @@ impl Started {
         self.details.insert("torch_dtype".to_owned(), Value::from(loaded.dtype));
         self.details.insert("load_seconds".to_owned(), Value::from(seconds));
         let Self { engine, clock, checks, details } = self;
-        Ready { engine, clock, checks, device, details }
+        Ready { engine, clock, checks, device, details, truncated: Mutex::default() }
     }
 }
 
@@ -348,8 +351,14 @@ fn doubts(details: &Map<String, Value>) -> Vec<Check> {
         let text = "a token a byte stands in for the model's own: a text has about four times as many tokens";
         doubts.push(warning("tokenizer", text.to_owned()));
     }
-    let remarks = details.get("remarks").and_then(Value::as_array).into_iter().flatten();
-    doubts.extend(remarks.filter_map(Value::as_str).map(|remark| warning("model", remark.to_owned())));
+    // What an engine remarks on these two besides is said already.
+    let said = |remark: &str| {
+        (is("random_weights") && remark.contains("random"))
+            || (is("byte_level_tokenizer") && remark.contains("token a byte"))
+    };
+    let remarks =
+        details.get("remarks").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    doubts.extend(remarks.filter(|remark| !said(remark)).map(|remark| warning("model", remark.to_owned())));
     doubts
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Seen<'a> {
 }
 
 /// Every warning there is, in the order of reports.
-const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 14] = [
+const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 16] = [
     synthetic,
     ended_early,
     failed_requests,
@@ -50,6 +50,8 @@ const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 14] = [
     token_counts,
     server_counters,
     prompt_cache,
+    prompts_truncated,
+    arguments_ignored,
     location,
 ];
 
@@ -328,6 +330,24 @@ fn prompt_cache(seen: &Seen<'_>) -> Vec<Warning> {
         }
         _ => Vec::new(),
     }
+}
+
+/// `prompts_truncated`: the model read less than was asked of it.
+fn prompts_truncated(seen: &Seen<'_>) -> Vec<Warning> {
+    let said = |name: &str| seen.record.backend.details.get(name).and_then(serde_json::Value::as_u64);
+    let (Some(prompts), Some(tokens)) = (said("truncated_prompts"), said("truncated_prompt_tokens")) else {
+        return Vec::new();
+    };
+    let message =
+        format!("{tokens} tokens were cut off {prompts} prompts so that they fit the model's context");
+    vec![warning("prompts_truncated", message, "set scenario.truncation: false to let such prompts fail")]
+}
+
+/// `arguments_ignored`: an engine did not do all that was asked.
+fn arguments_ignored(seen: &Seen<'_>) -> Vec<Warning> {
+    let remarks = seen.record.backend.details.get("engine_remarks").and_then(serde_json::Value::as_array);
+    let remarks = remarks.into_iter().flatten().filter_map(serde_json::Value::as_str);
+    remarks.map(|remark| warning("arguments_ignored", remark.to_owned(), "")).collect()
 }
 
 /// `location_default`, `location_unknown`, `location_world`, `region_unused`: what the intensity rests on.

@@ -34,9 +34,22 @@ fn warnings_say_what_holds_and_nothing_else() {
     noisy.synthetic = true;
     noisy.ending = Ending::Interrupted;
     noisy.sampler.longest_gap_seconds = Some(3.0);
+    noisy.backend.details.extend([
+        ("truncated_prompts".to_owned(), 2.into()),
+        ("truncated_prompt_tokens".to_owned(), 70.into()),
+        ("engine_remarks".to_owned(), vec!["`x` has no effect"].into()),
+    ]);
     noisy.requests[0].generation.cached_prompt_tokens = Some(8);
     let found = summarize(&noisy, &SummaryOptions::default());
-    for id in ["synthetic", "ended_early", "sampling_gap", "prompt_cache", "location_default"] {
+    for id in [
+        "synthetic",
+        "ended_early",
+        "sampling_gap",
+        "prompt_cache",
+        "prompts_truncated",
+        "arguments_ignored",
+        "location_default",
+    ] {
         assert!(ids(&found).contains(&id), "{id} is not in {:?}", ids(&found));
     }
     assert_eq!(found.carbon.country_iso_code.as_deref(), Some("USA"));

@@ -4,6 +4,7 @@
 
 use ai_energy_backends_pytorch::protocol::{EnginePrompt, Generate};
 use ai_energy_core::record::OutputChannel;
+use serde_json::{Map, Value};
 
 use super::channel::{ChannelTracker, Marks};
 use super::seam::LoadedModel;
@@ -44,7 +45,9 @@ impl Row {
         model: &LoadedModel,
         truncation: bool,
     ) -> Result<Self, EngineError> {
-        let settings = Settings::resolve(asked, &model.generation)?;
+        let mut asked = asked.clone();
+        hand_to_template(&mut asked, &model.text);
+        let settings = Settings::resolve(&asked, &model.generation)?;
         let (written, mut prompt) = tokens(&asked.prompt, &model.text)?;
         let begin = model.generation.bos;
         if prompt.is_empty() {
@@ -136,6 +139,18 @@ impl Row {
     }
 }
 
+/// Arguments that the chat template asks for, such as `reasoning_effort`, are the template's and not the sampler's.
+fn hand_to_template(asked: &mut Generate, text: &Text) {
+    let EnginePrompt::Chat { template, .. } = &mut asked.prompt else { return };
+    let (theirs, ours) =
+        std::mem::take(&mut asked.extra).into_iter().partition(|(name, _)| text.template_uses(name));
+    asked.extra = ours;
+    let theirs: Map<String, Value> = theirs;
+    for (name, value) in theirs {
+        template.entry(name).or_insert(value);
+    }
+}
+
 /// The prompt as it is written for the model, and its tokens. A conversation for a model without a chat template is what
 /// was said, with a blank line between messages.
 fn tokens(prompt: &EnginePrompt, text: &Text) -> Result<(String, Vec<u32>), EngineError> {
@@ -189,4 +204,27 @@ fn cut(prompt: &mut Vec<u32>, room: usize, begin: Option<u32>) -> u32 {
         prompt.drain(kept..kept + excess);
     }
     u32::try_from(excess).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{SpecialTokens, TemplateSource};
+    use ai_energy_core::prompt::{Message, Role};
+    use serde_json::json;
+
+    #[test]
+    fn what_the_template_asks_for_goes_to_it_and_the_rest_stays() {
+        let source = "{% set x = reasoning_effort %}{{ messages[0].content }} at {{ x }}";
+        let template = TemplateSource { source: source.to_owned(), origin: "test".to_owned() };
+        let tokenizer = tokenizers::Tokenizer::new(tokenizers::models::bpe::BPE::default());
+        let text = Text::from_tokenizer(tokenizer, SpecialTokens::default(), Some(template)).unwrap();
+        let message = Message { role: Role::User, content: "go".to_owned() };
+        let mut asked = super::super::fake::ask("a", "", 1);
+        asked.prompt = EnginePrompt::Chat { messages: vec![message], template: Map::new() };
+        asked.extra = json!({"reasoning_effort": "high", "x": 1, "min_p": 0.1}).as_object().cloned().unwrap();
+        hand_to_template(&mut asked, &text);
+        assert_eq!(json!(asked.extra), json!({"x": 1, "min_p": 0.1}));
+        assert_eq!(tokens(&asked.prompt, &text).unwrap().0, "go at high");
+    }
 }

@@ -130,6 +130,11 @@ impl Text {
         self.template.is_some()
     }
 
+    /// `true` where the model's chat template asks for a value of this name, such as `reasoning_effort`.
+    pub fn template_uses(&self, name: &str) -> bool {
+        self.template.as_ref().is_some_and(|template| template.uses(name))
+    }
+
     /// A conversation as text for the model, ready for its answer; encode it with `add_special` false.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 //! The environment is the one transformers renders them in: blocks trimmed, Python's string and dict methods, JSON
 //! without HTML escapes, `raise_exception`, `strftime_now`, loop controls, `{% generation %}`. Refuses to know models.
 
+use std::collections::HashSet;
+
 use ai_energy_core::prompt::Message;
 use minijinja::value::{Kwargs, Value as Jinja};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
@@ -21,6 +23,8 @@ pub(super) struct Template {
     environment: Environment<'static>,
     /// Where it was found, for messages.
     origin: String,
+    /// What it asks for and does not set itself.
+    variables: HashSet<String>,
 }
 
 impl Template {
@@ -34,7 +38,14 @@ impl Template {
         environment
             .add_template_owned(NAME.to_owned(), generation_blocks(source))
             .map_err(|error| fault(&origin, &error, "its syntax is wrong"))?;
-        Ok(Self { environment, origin })
+        let compiled = environment.get_template(NAME);
+        let variables = compiled.map(|template| template.undeclared_variables(false)).unwrap_or_default();
+        Ok(Self { environment, origin, variables })
+    }
+
+    /// Whether it asks for a value of this name.
+    pub(super) fn uses(&self, name: &str) -> bool {
+        self.variables.contains(name)
     }
 
     /// Renders a conversation, ready for the model's answer; `switches` are the template's own, such as
