@@ -1,4 +1,4 @@
-//! Builds the small C++ file over libtorch and tells the linker and the program where libtorch is; without the feature
+//! Builds the small C++ files over libtorch and tells the linker and the program where libtorch is; without the feature
 //! `torch` there is nothing to do.
 
 fn main() {
@@ -15,10 +15,12 @@ mod torch {
 
     /// Where an installed program finds libtorch, as seen from its own folder.
     const BESIDE: [&str; 2] = ["../lib/torch/lib", "lib/torch/lib"];
-    const SOURCE: &str = "native/ops.cpp";
+    const SOURCES: [&str; 3] = ["native/guard.h", "native/ops.cpp", "native/step.cpp"];
 
     pub(super) fn build() {
-        println!("cargo:rerun-if-changed={SOURCE}");
+        for source in SOURCES {
+            println!("cargo:rerun-if-changed={source}");
+        }
         println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
         println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
         // torch-sys tells its direct dependants where it found libtorch; its own search path does not reach them.
@@ -34,12 +36,17 @@ mod torch {
         let headers = libraries.and_then(Path::parent).map(Path::to_path_buf).or(headers).unwrap_or_default();
         let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
         let mut build = cc::Build::new();
-        build.cpp(true).pic(true).warnings(false).file(SOURCE);
+        build.cpp(true).pic(true).warnings(false).files(&SOURCES[1..]);
+        // Arithmetic that every token waits for is optimised in every profile.
+        build.opt_level(3);
         build.include(headers.join("include")).include(headers.join("include/torch/csrc/api/include"));
         build
             .std("c++17")
             .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
             .define("GLOG_USE_GLOG_EXPORT", None);
+        if os == "linux" {
+            build.flag("-fopenmp");
+        }
         if os == "windows" {
             build.flag("/permissive-");
         }
@@ -56,8 +63,24 @@ mod torch {
         for folder in BESIDE {
             println!("cargo:rustc-link-arg=-Wl,-rpath,{origin}/{folder}");
         }
+        if os == "linux" {
+            println!("cargo:rustc-link-arg={}", threads(libraries));
+        }
         if let Some(folder) = libraries {
             println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
         }
+    }
+
+    /// The OpenMP library that libtorch brings, so that both share one set of threads; else the system's.
+    fn threads(libraries: Option<&Path>) -> String {
+        let names = libraries.and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
+        let mut found: Vec<PathBuf> =
+            names.map(|entry| entry.path()).filter(|path| is_openmp(path)).collect();
+        found.sort();
+        found.first().map_or_else(|| "-lgomp".to_owned(), |path| path.display().to_string())
+    }
+
+    fn is_openmp(path: &Path) -> bool {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("libgomp"))
     }
 }

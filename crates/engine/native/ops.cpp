@@ -16,6 +16,8 @@
 #include <optional>
 #include <string_view>
 
+#include "guard.h"
+
 namespace {
 
 using at::Tensor;
@@ -30,18 +32,6 @@ using Binary = Tensor(const Tensor&, const Tensor&, const Tensor&, const Bias&, 
 template <class Signature>
 c10::TypedOperatorHandle<Signature> find(const char* name, const char* overload) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, overload).typed<Signature>();
-}
-
-template <class Compute>
-Tensor* guarded(char** error, Compute compute) {
-  try {
-    return new Tensor(compute());
-  } catch (const std::exception& problem) {
-    *error = strdup(problem.what());
-  } catch (...) {
-    *error = strdup("unknown exception");
-  }
-  return nullptr;
 }
 
 Bias optional(const Tensor* bias) { return bias == nullptr ? Bias() : Bias(*bias); }

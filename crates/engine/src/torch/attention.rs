@@ -10,10 +10,15 @@ use super::cache::Cache;
 use super::linear::Linear;
 use super::load::{self, Loader};
 use super::mask::{Masks, Span};
+use super::native;
 use super::norm::Norm;
+use super::rope::Angles;
 use super::step::Step;
 use crate::EngineError;
 use crate::model::{self, Rope};
+
+/// Factors of the norms of queries and keys, and what is added to the mean square.
+type HeadNorms<'a> = Option<(&'a Tensor, &'a Tensor, f64)>;
 
 /// One layer's attention on its device.
 #[derive(Debug)]
@@ -94,20 +99,41 @@ impl Attention {
         cache: &Cache,
         step: &Step,
     ) -> Result<Tensor, EngineError> {
-        let shape = [step.rows, step.count, self.heads + 2 * self.kv_heads, self.head_dim];
-        let qkv = self.qkv.apply(x)?.f_view(shape)?;
-        let (queries, keys) = self.turned(&qkv, step)?;
-        let values = qkv.f_narrow(2, self.heads + self.kv_heads, self.kv_heads)?;
-        cache.write(step.start, &keys, &values)?;
-        let mixed = if step.count == 1 {
-            self.one_token(&queries, cache, step)?
-        } else {
-            self.prompt(&queries, cache, step)?
+        let qkv = self.qkv.apply(x)?;
+        let mixed = match self.head_norms() {
+            Some(norms) if step.count == 1 && native::step::fits(&qkv) => {
+                self.one_token_on_cpu(&qkv, norms, cache, step)?
+            }
+            _ => self.by_operators(&qkv, cache, step)?,
         };
         match residual {
             Some(residual) => self.output.plus(&mixed, residual),
             None => self.output.apply(&mixed),
         }
+    }
+
+    /// Attention by libtorch's operators.
+    fn by_operators(&self, qkv: &Tensor, cache: &Cache, step: &Step) -> Result<Tensor, EngineError> {
+        let shape = [step.rows, step.count, self.heads + 2 * self.kv_heads, self.head_dim];
+        let qkv = qkv.f_view(shape)?;
+        let (queries, keys) = self.turned(&qkv, step)?;
+        let values = qkv.f_narrow(2, self.heads + self.kv_heads, self.kv_heads)?;
+        cache.write(step.start, &keys, &values)?;
+        if step.count == 1 {
+            self.one_token(&queries, cache, step)
+        } else {
+            self.prompt(&queries, cache, step)
+        }
+    }
+
+    /// Norms of the heads as one call on the CPU takes them: `None` where it does not know their kind, `Some(None)` where
+    /// there are none.
+    fn head_norms(&self) -> Option<HeadNorms<'_>> {
+        let Some([queries, keys]) = &self.qk_norm else {
+            return Some(None);
+        };
+        let ((queries, eps), (keys, _)) = (queries.rms_parts()?, keys.rms_parts()?);
+        Some(Some((queries, keys, eps)))
     }
 
     /// Queries and keys, normalised and turned, `[rows, positions, heads, head_dim]` each.
@@ -125,6 +151,30 @@ impl Attention {
             None => both,
         };
         Ok((both.f_narrow(2, 0, self.heads)?, both.f_narrow(2, self.heads, self.kv_heads)?))
+    }
+
+    /// One position a row on the CPU, in two calls.
+    fn one_token_on_cpu(
+        &self,
+        qkv: &Tensor,
+        norms: HeadNorms<'_>,
+        cache: &Cache,
+        step: &Step,
+    ) -> Result<Tensor, EngineError> {
+        let angles = self.rope.map(|rope| step.angles(rope)).transpose()?.map(Angles::both);
+        let turning = native::step::Turning { angles, norms };
+        let queries = native::step::turn_and_store(qkv, self.heads, turning, cache.whole(), step.start)?;
+        let end = step.start + 1;
+        let first = self.window.map_or(0, |window| (end - window).max(0));
+        let look = native::step::Look {
+            first,
+            count: end - first,
+            scale: self.scale,
+            cap: self.soft_cap,
+            mask: step.padding.as_deref(),
+            sinks: self.sinks.as_ref(),
+        };
+        native::step::attend(&queries, cache.whole(), look)
     }
 
     /// One position a row: the heads that share keys become rows of one query, so that keys and values are read once.

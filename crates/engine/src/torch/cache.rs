@@ -34,6 +34,11 @@ impl Cache {
         Ok((self.keys.f_narrow(2, start, count)?, self.values.f_narrow(2, start, count)?))
     }
 
+    /// All keys and values, unwritten places included.
+    pub(super) fn whole(&self) -> (&Tensor, &Tensor) {
+        (&self.keys, &self.values)
+    }
+
     /// Keeps some rows.
     pub(super) fn keep(&mut self, rows: &Tensor) -> Result<(), EngineError> {
         let rows = rows.f_to_device(self.keys.device())?;

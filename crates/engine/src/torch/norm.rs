@@ -5,8 +5,12 @@
 use tch::{Device, Kind, Tensor};
 
 use super::load::Loader;
+use super::native::step;
 use crate::EngineError;
 use crate::model::{self, NormKind};
+
+/// Rows up to which one call is faster than libtorch's operators over several threads.
+const FEW: i64 = 16;
 
 /// A norm on its device.
 #[derive(Debug)]
@@ -56,8 +60,16 @@ impl Norm {
         }
     }
 
+    /// The factor of an RMS norm, and what is added to the mean square.
+    pub(super) fn rms_parts(&self) -> Option<(&Tensor, f64)> {
+        (self.kind == NormKind::Rms).then_some((&self.weight, self.eps))
+    }
+
     fn rms(&self, x: &Tensor) -> Result<Tensor, EngineError> {
         let kind = x.kind();
+        if x.numel() as i64 <= FEW * self.width && step::fits(x) {
+            return step::rms_norm(x, &self.weight, self.eps);
+        }
         if kind == Kind::Float {
             return Ok(self.scaled(x)?.f_mul_(&self.weight)?);
         }

@@ -69,7 +69,7 @@ impl Quantized {
             }
             Self::Int4Packed { weight, scales, outputs } => {
                 let product = x.f_internal_weight_int4pack_mm_for_cpu(weight, GROUP, scales)?;
-                Ok(product.f_narrow(1, 0, *outputs)?)
+                Ok(product.f_narrow(1, 0, *outputs)?.f_contiguous()?)
             }
             Self::Int4 { weight, scales, lowest, kind } => {
                 Ok(x.f_linear(&dequantized(weight, scales, lowest, *kind)?, None::<&Tensor>)?)

@@ -77,6 +77,11 @@ impl Table {
 }
 
 impl Angles {
+    /// Cosines and signed sines.
+    pub(super) fn both(&self) -> (&Tensor, &Tensor) {
+        (&self.cosines, &self.sines)
+    }
+
     /// Turns `[rows, positions, heads, head_dim]`.
     pub(super) fn turn(&self, x: &Tensor) -> Result<Tensor, EngineError> {
         let swapped = x.f_roll([self.half], [-1])?;

@@ -4,6 +4,8 @@
 //! The only module with `unsafe`. Refuses to know models.
 #![allow(unsafe_code)]
 
+pub(super) mod step;
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
 
