@@ -4,6 +4,7 @@
 //! `AI_ENERGY_PYTHON` names a Python that has torch and transformers; without it these tests say so and pass.
 
 #![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -6,6 +6,7 @@
 
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 use std::path::{Path, PathBuf};
 
