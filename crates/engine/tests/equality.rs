@@ -71,12 +71,11 @@ fn load(model: &Path, options: &LoadOptions) -> Result<Model, String> {
     Model::load(&spec, files.weights.as_ref(), options, &mut |_, _| {}).map_err(|e| e.to_string())
 }
 
+/// Tokens of each row, and the logits after each prompt.
+type Generated = (Vec<Vec<u32>>, Vec<Vec<f32>>);
+
 /// Greedy tokens of each row, and the logits after the prompts.
-fn greedy(
-    model: &Model,
-    prompts: &[&[u32]],
-    tokens: usize,
-) -> Result<(Vec<Vec<u32>>, Vec<Vec<f32>>), String> {
+fn greedy(model: &Model, prompts: &[&[u32]], tokens: usize) -> Result<Generated, String> {
     let capacity = prompts.iter().map(|prompt| prompt.len()).max().unwrap() + tokens;
     let mut batch = model.begin(prompts, capacity).map_err(|error| error.to_string())?;
     let first = batch.logits().rows().map_err(|error| error.to_string())?;

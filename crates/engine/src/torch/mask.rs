@@ -25,6 +25,9 @@ pub(super) struct Span {
     pub(super) keys: i64,
 }
 
+/// A mask, and the span and the window it is for.
+type Made = (Span, Option<i64>, Rc<Tensor>);
+
 /// Masks of the queries at hand, on one device, made when first wanted.
 #[derive(Debug)]
 pub(super) struct Masks {
@@ -32,7 +35,7 @@ pub(super) struct Masks {
     padding: Option<Tensor>,
     kind: Kind,
     device: Device,
-    made: RefCell<Vec<(Span, Option<i64>, Rc<Tensor>)>>,
+    made: RefCell<Vec<Made>>,
 }
 
 impl Masks {
