@@ -6,17 +6,11 @@
 //!
 //! # Error budget
 //!
-//! Every energy carries half the width of a 95 % interval. Independent parts are combined in quadrature:
-//!
-//! - **tick**: a counter's value can be as old as its tick, at each end of the window: tick × mean power, twice.
-//!   The tick is estimated from the readings themselves (see [`integrate`]);
-//! - **edge**: a window's end lies between two readings: the energy of that interval times the smaller share;
-//! - **sampling**: a sampled power is joined by straight lines: a quarter of |step| × interval, and where the sensor
-//!   averages over time, half its averaging span × the span of powers seen;
-//! - **gain**: the instrument's or model's relative error as its channel states it. Gains of channels of one domain
-//!   are added linearly, since they come from one design; domains are independent.
+//! Every energy carries half the width of a 95 % interval: see [`budget`] for what its causes add, and
+//! `docs/measurement.md` for their derivation.
 
 pub mod attribution;
+pub mod budget;
 pub mod carbon;
 mod codecarbon;
 mod efficiency;

@@ -6,7 +6,7 @@
 use ai_energy_core::clock::Stamp;
 use ai_energy_core::energy::{Channel, Domain};
 use ai_energy_core::figure::{Figure, Provenance};
-use ai_energy_core::record::{Ending, SamplerFault};
+use ai_energy_core::record::{Ending, SamplerFault, Suspension};
 use ai_energy_core::summary::{Counts, DomainEnergy, Tokens, Warning};
 use ai_energy_core::{Fault, RunRecord};
 
@@ -36,7 +36,7 @@ pub(crate) struct Seen<'a> {
 }
 
 /// Every warning there is, in the order of reports.
-const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 16] = [
+const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 17] = [
     synthetic,
     ended_early,
     failed_requests,
@@ -45,6 +45,7 @@ const CHECKS: [fn(&Seen<'_>) -> Vec<Warning>; 16] = [
     reading_faults,
     window_short,
     sampling_gap,
+    suspended,
     cross_check,
     estimated,
     token_counts,
@@ -232,6 +233,21 @@ fn sampling_gap(seen: &Seen<'_>) -> Vec<Warning> {
         if powers { "powers in between were not seen" } else { "counters bridge it, peak power does not" };
     let message = format!("no sensor was read for {gap:.1} s at a time; {effect}");
     vec![warning("sampling_gap", message, "leave the machine a free core while measuring")]
+}
+
+/// `suspended`: the machine slept within the window. The run's clock stood still, counters may have gone on.
+fn suspended(seen: &Seen<'_>) -> Vec<Warning> {
+    let within = |pause: &&Suspension| {
+        seen.window.is_some_and(|window| pause.after < window.end && pause.before > window.start)
+    };
+    let seconds: f64 = seen.record.sampler.suspensions.iter().filter(within).map(|pause| pause.seconds).sum();
+    if seconds == 0.0 {
+        return Vec::new();
+    }
+    let message = format!(
+        "the machine slept for {seconds:.1} s within the window: powers do not hold that time's energy, counters may"
+    );
+    vec![warning("suspended", message, "keep the machine awake while it is measured, and run again")]
 }
 
 /// `cross_check`: two channels of one device disagree beyond both intervals.

@@ -68,8 +68,9 @@ fn errors_of_channels_add_in_quadrature_and_their_gains_linearly() {
     let found = summary(&record);
     let gpu = found.domain(Domain::Gpu).unwrap();
     close(&gpu.energy, 2000.0);
-    // Every reading is new, so a value is at most two intervals of 0.1 s old: 20 J at each of two ends, two channels.
-    let random = (4.0 * 20.0_f64.powi(2)).sqrt();
+    // Every reading is new, so the tick lies between 0 and two intervals of 0.1 s, 10 J amid these; ages are even: 1/12 of
+    // its square at each of two ends, two channels.
+    let random = 1.9018 * (4.0 * 10.0_f64.powi(2) / 12.0).sqrt();
     let expected = random.hypot(0.05 * 2000.0);
     assert!((gpu.energy.ci95.unwrap() - expected).abs() < 1e-3, "{:?} is not {expected}", gpu.energy.ci95);
 }

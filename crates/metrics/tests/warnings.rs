@@ -6,7 +6,7 @@ mod common;
 
 use ai_energy_core::energy::{Domain, UnavailableSource};
 use ai_energy_core::figure::Provenance;
-use ai_energy_core::record::{Ending, ErrorClass, SamplerFault, ServerCounters};
+use ai_energy_core::record::{Ending, ErrorClass, SamplerFault, ServerCounters, Suspension};
 use ai_energy_metrics::{SummaryOptions, summarize};
 use common::{add, at, constant, counter, failed, ids, measured, moments, power, record, summary};
 
@@ -198,4 +198,16 @@ fn places_without_a_table_are_said() {
     let ids_of_california = at("USA", Some("california"));
     assert_eq!(ids(&ids_of_california), ids(&at("USA", None)));
     assert_ne!(ids_of_california.carbon.emissions.value, at("USA", None).carbon.emissions.value);
+}
+
+#[test]
+fn a_machine_that_slept_within_the_window_is_said_and_one_that_slept_before_is_not() {
+    let mut record = measured();
+    let pause = |after: f64| Suspension { after: at(after), before: at(after + 0.1), seconds: 60.0 };
+    record.sampler.suspensions = vec![pause(0.2)];
+    assert!(!ids(&summary(&record)).contains(&"suspended"));
+    record.sampler.suspensions.push(pause(5.0));
+    let found = summary(&record);
+    let warning = found.warnings.iter().find(|warning| warning.id == "suspended").unwrap();
+    assert!(warning.message.contains("60.0 s"), "only the one within: {warning:?}");
 }

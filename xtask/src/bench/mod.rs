@@ -12,13 +12,17 @@ use std::path::{Path, PathBuf};
 
 use crate::{say, shell};
 
-/// Runs one benchmark, or those of the client: `agreement`, `startup`, `client`; `engine` needs more than this tree.
+/// Runs one benchmark, or those of the client: `agreement`, `startup`, `client`; `energy` holds the error budget
+/// against many random cases of known energy; `engine` needs more than this tree.
 ///
 /// # Errors
 /// The release build fails, or a benchmark cannot be run.
 pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     if let Some(("engine", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest)) {
         return engine::run(root, rest);
+    }
+    if arguments.first().is_some_and(|name| name == "energy") {
+        return energy(root);
     }
     shell(root, "cargo", &["build", "--release", "--quiet", "--package", "ai-energy-cli"])?;
     let program = program(root);
@@ -31,8 +35,16 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
         Some("startup") => startup::run(&program),
         Some("agreement") => agreement::run(&program),
         Some("client") => client::run(&program),
-        Some(other) => bail!("there is no benchmark `{other}`: known are startup, agreement, client, engine"),
+        Some(other) => {
+            bail!("there is no benchmark `{other}`: known are startup, agreement, client, energy, engine")
+        }
     }
+}
+
+/// Prints, for each stressor, how many of thousands of stated intervals hold the truth.
+fn energy(root: &Path) -> Result<()> {
+    let test = ["test", "--release", "--quiet", "--package", "ai-energy-metrics", "--test", "coverage"];
+    shell(root, "cargo", &[&test[..], &["--", "--ignored", "--nocapture"]].concat())
 }
 
 fn program(root: &Path) -> PathBuf {

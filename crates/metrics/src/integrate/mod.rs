@@ -6,6 +6,7 @@
 
 mod counter;
 mod power;
+mod wraps;
 
 use ai_energy_core::clock::Stamp;
 use ai_energy_core::energy::{Channel, ChannelKind};
@@ -80,7 +81,9 @@ impl Curve {
             ChannelKind::Counter { wrap_microjoules } => {
                 Self::Counter(CounterCurve::new(readings, wrap_microjoules, gain))
             }
-            ChannelKind::Power { averaging_ms } => Self::Power(PowerCurve::new(readings, averaging_ms, gain)),
+            ChannelKind::Power { averaging_ms } => {
+                Self::Power(PowerCurve::new(readings, averaging_ms, &channel.instrument))
+            }
         })
     }
 
@@ -129,10 +132,14 @@ impl Curve {
             curve.check(channel, window)?;
         }
         let joules = self.joules_at(window.end) - self.joules_at(window.start);
-        let (random_ci95, remark) = match self {
-            Self::Counter(curve) => (curve.random_ci95(window, joules), curve.remark(window)),
-            Self::Power(curve) => (curve.random_ci95(window), None),
+        if joules < 0.0 {
+            return Err(format!("the readings of {} add up to less than nothing", channel.name));
+        }
+        let (budget, remark) = match self {
+            Self::Counter(curve) => (curve.budget(&channel.instrument, window), curve.remark(window)),
+            Self::Power(curve) => (curve.budget(&channel.instrument, window), None),
         };
+        let random_ci95 = budget.half_width();
         let provenance = match remark {
             Some(_) => channel.provenance.weaker(Provenance::Estimated),
             None => channel.provenance,
@@ -174,4 +181,11 @@ fn locate(moments: impl Fn(usize) -> Stamp, count: usize, at: Stamp) -> Option<(
     }
     let (from, to) = (moments(below), moments(low));
     Some((below, (at.0 - from.0) as f64 / (to.0 - from.0) as f64))
+}
+
+/// The middle of some values; 0 of none.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    if values.is_empty() { 0.0 } else { crate::stats::quantile(&values, 0.5) }
 }
