@@ -243,8 +243,11 @@ impl CounterCurve {
     /// Variance of the noise of a mean power over `seconds` around a reading, W², ages of values left out.
     fn noise_of(&self, around: usize, tick: f64, seconds: f64) -> f64 {
         let far = around.saturating_sub(FAR)..(around + FAR).min(self.points.len() - 1);
-        let spacing = median(far.clone().map(|index| self.seconds(index)));
-        let powers: Vec<f64> = far.filter_map(|index| self.watts(index)).collect();
+        let spans = || far.clone().map(|index| self.seconds(index));
+        let spacing = spans().map(|span| span * span).sum::<f64>() / spans().sum::<f64>().max(1e-9);
+        // A burst that looked for the tick shows single ticks, and no power.
+        let even = far.clone().filter(|index| self.seconds(*index) >= spacing / 4.0);
+        let powers: Vec<f64> = even.filter_map(|index| self.watts(index)).collect();
         let mean = powers.iter().sum::<f64>() / powers.len().max(1) as f64;
         if spacing <= 0.0 || seconds <= 0.0 {
             return 0.0;

@@ -19,17 +19,20 @@ use truth::{Draw, counter, part_time_counter, sensor, stamp};
 const CASES: u64 = 500;
 const FULL: u64 = 5000;
 
-/// What one case came to: the figure, half its interval, and the truth.
+/// What one case came to; `None` for a figure that was refused.
+type Judged = Option<Outcome>;
+
+/// The figure, half its interval, and the truth.
 struct Outcome {
     joules: f64,
     ci95: f64,
     truth: f64,
 }
 
-fn judge(channel: &Channel, readings: &[(Stamp, u64)], from: f64, to: f64, truth: f64) -> Outcome {
+fn judge(channel: &Channel, readings: &[(Stamp, u64)], from: f64, to: f64, truth: f64) -> Judged {
     let window = Window { start: stamp(from), end: stamp(to) };
-    let found = Curve::new(channel, readings).unwrap().energy(channel, window).unwrap();
-    Outcome { joules: found.joules, ci95: found.ci95().unwrap(), truth }
+    let found = Curve::new(channel, readings).unwrap().energy(channel, window).ok()?;
+    Some(Outcome { joules: found.joules, ci95: found.ci95().unwrap(), truth })
 }
 
 fn with_gain(mut channel: Channel, ci95: f64) -> Channel {
@@ -38,7 +41,7 @@ fn with_gain(mut channel: Channel, ci95: f64) -> Channel {
 }
 
 /// Short windows under a steady load: the ticks decide.
-fn ticks(draw: &mut Draw) -> Outcome {
+fn ticks(draw: &mut Draw) -> Judged {
     let (power, begin, _) = draw.power(8.0, 0.0);
     let tick = draw.between(0.01, 0.1);
     let phase = draw.between(0.0, tick);
@@ -50,7 +53,7 @@ fn ticks(draw: &mut Draw) -> Outcome {
 }
 
 /// Long windows with an uncalibrated sensor: its gain decides.
-fn gain(draw: &mut Draw) -> Outcome {
+fn gain(draw: &mut Draw) -> Judged {
     let (power, begin, end) = draw.power(30.0, 0.05);
     let moments = draw.moments(1.0, end, 0.1, 0.1);
     // Published: uncalibrated cards differ from external meters by some 5 % in 95 of 100 cases.
@@ -61,7 +64,7 @@ fn gain(draw: &mut Draw) -> Outcome {
 }
 
 /// A sensor that sees 25 of every 100 ms of an unsteady load.
-fn unseen(draw: &mut Draw) -> Outcome {
+fn unseen(draw: &mut Draw) -> Judged {
     let unrest = draw.between(0.2, 0.4);
     let (power, begin, _) = draw.power(40.0, unrest);
     let (from, seconds) = (begin + draw.between(0.5, 2.0), draw.between(15.0, 35.0));
@@ -74,7 +77,7 @@ fn unseen(draw: &mut Draw) -> Outcome {
 }
 
 /// A power that is read at uneven moments while the load changes.
-fn jitter(draw: &mut Draw) -> Outcome {
+fn jitter(draw: &mut Draw) -> Judged {
     let unrest = draw.between(0.0, 0.1);
     let (power, begin, _) = draw.power(30.0, unrest);
     let (from, seconds) = (begin + draw.between(0.5, 2.0), draw.between(10.0, 25.0));
@@ -88,7 +91,7 @@ fn jitter(draw: &mut Draw) -> Outcome {
 }
 
 /// A 1 s average over a window that begins and ends with the load's own steps.
-fn average(draw: &mut Draw) -> Outcome {
+fn average(draw: &mut Draw) -> Judged {
     let seconds = draw.between(4.0, 20.0);
     let unrest = draw.between(0.0, 0.1);
     let (power, begin, end) = draw.power(seconds, unrest);
@@ -101,7 +104,7 @@ fn average(draw: &mut Draw) -> Outcome {
 }
 
 /// A counter whose sampler is held up now and then, and which wraps; the window's ends lie anywhere.
-fn gaps_and_wraps(draw: &mut Draw) -> Outcome {
+fn gaps_and_wraps(draw: &mut Draw) -> Judged {
     let (power, begin, _) = draw.power(40.0, 0.1);
     let (from, seconds) = (begin + draw.between(2.0, 6.0), draw.between(10.0, 20.0));
     let mut moments = draw.moments(1.0, from + seconds + 3.0, 0.1, 0.1);
@@ -121,22 +124,28 @@ fn gaps_and_wraps(draw: &mut Draw) -> Outcome {
 
 /// Coverage and the errors' root mean square in standard deviations as stated.
 fn coverage(name: &str, cases: u64, case: Case) -> (f64, f64) {
-    let (mut held, mut squares) = (0_u64, 0.0);
+    let (mut held, mut squares, mut refused) = (0_u64, 0.0, 0_u64);
     for seed in 0..cases {
-        let Outcome { joules, ci95, truth } = case(&mut Draw::new(seed ^ 0x005e_ed00_0000));
+        let Some(Outcome { joules, ci95, truth }) = case(&mut Draw::new(seed ^ 0x005e_ed00_0000)) else {
+            refused += 1;
+            continue;
+        };
         assert!(joules > 0.0 && ci95 > 0.0, "{name}, case {seed}: {joules} ± {ci95} J");
         held += u64::from((joules - truth).abs() <= ci95);
         squares += ((joules - truth) / ci95 * 1.96).powi(2);
     }
+    // A counter that may have wrapped so or so often has no figure; that must stay the exception.
+    assert!(refused * 100 <= cases, "{name}: {refused} of {cases} figures were refused");
+    let cases = cases - refused;
     let found = (100.0 * held as f64 / cases as f64, (squares / cases as f64).sqrt());
     println!(
-        "{name}: {:.1} % of {cases} intervals hold the truth; errors are {:.2} of those stated",
+        "{name}: {:.1} % of {cases} intervals hold the truth; errors are {:.2} of those stated; {refused} refused",
         found.0, found.1
     );
     found
 }
 
-type Case = fn(&mut Draw) -> Outcome;
+type Case = fn(&mut Draw) -> Judged;
 
 const STRESSORS: [(&str, Case); 6] = [
     ("ticks", ticks),
