@@ -2,7 +2,7 @@
 //!
 //! A new source is one file and one line in [`SOURCES`]. Sources are tried in order, instruments before models, and
 //! each hears which domains already have a counting channel, so that a model never counts a joule that an instrument
-//! counts. What counts in the end is decided in [`crate::topology`], over all sources at once. Refuses to fail: a source that is not there is reported with its reason and what would bring it.
+//! counts. What counts in the end is decided in `topology.rs`, over all sources at once. Refuses to fail: a source that is not there is reported with its reason and what would bring it.
 
 mod amdgpu;
 mod background;
