@@ -78,3 +78,23 @@ fn watching_prints_powers_until_it_is_stopped() {
     assert!(stopped.success());
     assert_eq!(child.wait().unwrap().code(), Some(0), "stopping is how watching ends");
 }
+
+#[test]
+fn watching_ends_when_nobody_reads_any_more() {
+    let bench = Bench::new();
+    let mut child =
+        bench.command(&["doctor", "--watch"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let ended = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if std::time::Instant::now() > deadline => {
+                child.kill().unwrap();
+                panic!("it goes on for ever");
+            }
+            None => std::thread::sleep(std::time::Duration::from_millis(50)),
+        }
+    };
+    assert_eq!(ended.code(), Some(0));
+}

@@ -6,11 +6,9 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Bench, endpoint, json, lines, quick, serve};
+use support::{Bench, endpoint, json, lines, quick, serve, signalled};
 
 fn summarize(bench: &Bench, folder: &Path, more: &[&str]) -> support::Done {
     bench.run(&[&["summarize", folder.to_str().unwrap()], more].concat())
@@ -51,38 +49,9 @@ fn a_finished_runs_figures_come_back_bit_for_bit() {
     assert_eq!(fewer["summary"]["successful_prompts"], 6);
 }
 
-/// Kills a run, that would take minutes, once some of its requests ended.
-fn killed() -> Bench {
-    let server = serve(quick());
-    let bench = Bench::new();
-    let address = endpoint(&server);
-    let arguments = [
-        "run",
-        "--endpoint",
-        &address,
-        "--dataset",
-        "synthetic",
-        "-n",
-        "5000",
-        "-c",
-        "2",
-        "--max-tokens",
-        "20",
-    ];
-    let mut child = bench.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while server.truth().len() < 40 {
-        assert!(Instant::now() < deadline, "the run does not come to its requests");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert!(Command::new("kill").args(["-KILL", &child.id().to_string()]).status().unwrap().success());
-    child.wait().unwrap();
-    bench
-}
-
 #[test]
 fn a_killed_run_is_summarised_from_what_it_had_written() {
-    let bench = killed();
+    let (bench, _) = signalled("-KILL", 40);
     let folder = bench.run_folder();
     assert!(!folder.join("benchmark_report.json").exists());
     assert_eq!(json(&folder.join("record.json"))["record"]["ending"]["kind"], "unfinished");

@@ -3,7 +3,8 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -82,6 +83,26 @@ impl Bench {
     pub fn report(&self) -> Value {
         json(&self.run_folder().join("benchmark_report.json"))
     }
+}
+
+/// Starts a run that would take minutes, signals it once `after` requests reached the server, and returns what it did.
+#[cfg(unix)]
+pub fn signalled(signal: &str, after: usize) -> (Bench, Done) {
+    let server = serve(quick());
+    let bench = Bench::new();
+    let address = endpoint(&server);
+    let load = ["--dataset", "synthetic", "-n", "5000", "-c", "2", "--max-tokens", "20"];
+    let mut command = bench.command(&[&["run", "--endpoint", &address], &load[..]].concat());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while server.truth().len() < after {
+        assert!(Instant::now() < deadline, "the run does not come to its requests");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let done = done(child.wait_with_output().unwrap());
+    (bench, done)
 }
 
 pub fn done(output: Output) -> Done {

@@ -108,12 +108,21 @@ fn to_stderr(line: &str) {
 /// # Errors
 /// Standard output cannot be written, for example because the disk that it goes to is full.
 pub fn print_out(text: &str) -> Result<(), Fault> {
+    print_live(text).map(|_| ())
+}
+
+/// Prints to standard output; `false` once nobody reads it any more, so that what prints for ever can end.
+///
+/// # Errors
+/// As [`print_out`].
+pub fn print_live(text: &str) -> Result<bool, Fault> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => {
             Err(Fault::new(FaultKind::Output, "standard output", format!("cannot be written: {error}"))
                 .remedy("send it to a terminal, a pipe or a file on a disk with space"))
         }
-        _ => Ok(()),
     }
 }

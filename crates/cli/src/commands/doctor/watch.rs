@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::look::{ChannelFinding, finding};
 use super::text;
 use crate::args::{DoctorArgs, Globals, OutputFormat};
-use crate::diagnostics::{note, print_out};
+use crate::diagnostics::{note, print_live};
 
 /// Between two looks.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Watcher {
     }
 }
 
-/// Prints powers once a second until `stop`: a block that renews itself on a terminal, blocks one after the other
+/// Prints powers once a second until `stop`, or until nobody reads them: a block that renews itself on a terminal, blocks one after the other
 /// elsewhere, one JSON object a line with `--format json`.
 ///
 /// # Errors
@@ -100,7 +100,9 @@ pub(super) async fn watch(
         // Up over the block before, and clear to the end: the cursor stays where a shell expects it.
         let up = if renew && lines > 0 { format!("\x1b[{lines}A\x1b[J") } else { String::new() };
         lines = block.lines().count();
-        print_out(&format!("{up}{block}"))?;
+        if !print_live(&format!("{up}{block}"))? {
+            break;
+        }
     }
     let end = clock.now();
     sampler.finish(end, end, end).await;
