@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::machine;
 use crate::options::Roots;
-use crate::sources::nvml;
+use crate::sources::{bounded, nvml};
 
 /// Describes the machine.
 pub fn environment(roots: &Roots) -> Map<String, Value> {
@@ -31,12 +31,21 @@ pub fn environment(roots: &Roots) -> Map<String, Value> {
     map.insert("ram_total_gib".into(), json!(machine::ram_total_gib(roots)));
     map.insert("virtual_machine".into(), json!(machine::virtual_machine(roots)));
     map.insert("container".into(), json!(machine::container(roots)));
-    let nvml = nvml::open(roots).ok();
-    let gpus = nvml.as_ref().map(gpus);
-    map.insert("gpu_driver".into(), json!(nvml.as_ref().and_then(|nvml| nvml.sys_driver_version().ok())));
+    let (driver, gpus) = nvidia(roots).unwrap_or_default();
+    map.insert("gpu_driver".into(), json!(driver));
     map.insert("gpu_count".into(), json!(gpus.as_ref().map(Vec::len)));
     map.insert("gpus".into(), json!(gpus.unwrap_or_default()));
     map
+}
+
+/// NVIDIA's driver and GPUs; `None` where it is not there, or does not answer in time.
+fn nvidia(roots: &Roots) -> Option<(Option<String>, Option<Vec<Value>>)> {
+    let places = roots.clone();
+    let asked = bounded::within(nvml::NAME, roots, bounded::LIMIT, move || {
+        let nvml = nvml::open(&places).ok()?;
+        Some((nvml.sys_driver_version().ok(), Some(gpus(&nvml))))
+    });
+    asked.ok().flatten()
 }
 
 fn gpus(nvml: &Nvml) -> Vec<Value> {

@@ -17,6 +17,7 @@ use crate::gain::check_gains;
 use crate::grid::GridOptions;
 use crate::location::check_location;
 use crate::sources::SOURCES;
+use crate::sources::bounded::LIMIT;
 use crate::sources::{IpmiOptions, PrometheusOptions, RedfishOptions, WallMeterOptions};
 use crate::summary::SummaryOptions;
 
@@ -121,6 +122,9 @@ pub struct Options {
     /// instrument counts energy, none where all is modelled or nothing is read) or a number; 0 measures none.
     #[schemars(with = "idle::Written")]
     pub idle_seconds: IdleSeconds,
+    /// Longest time that the look for one energy source may take before the load, in seconds. A driver that takes longer
+    /// hangs, and the run goes on without it.
+    pub discovery_seconds: f64,
     /// GPUs to measure: indices as NVML numbers them, UUIDs or their beginnings, PCI bus ids, or MIG instances, each of
     /// which stands for its whole GPU. Unset: those that `CUDA_VISIBLE_DEVICES` names, or all where that is unset too.
     pub gpu_ids: Option<Vec<GpuChoice>>,
@@ -160,6 +164,7 @@ impl Default for Options {
             sources: SourceSelection::Auto,
             interval_ms: 100,
             idle_seconds: IdleSeconds::Auto,
+            discovery_seconds: LIMIT.as_secs_f64(),
             gpu_ids: None,
             country_iso_code: None,
             region: None,
@@ -205,6 +210,10 @@ pub struct Roots {
     pub nvml_library: Option<OsString>,
     /// The value of `CUDA_VISIBLE_DEVICES`; `None` where it is unset.
     pub visible_gpus: Option<String>,
+    /// The value of `ROCR_VISIBLE_DEVICES`; `None` where it is unset.
+    pub visible_rocr: Option<String>,
+    /// The value of `HIP_VISIBLE_DEVICES`; `None` where it is unset.
+    pub visible_hip: Option<String>,
     /// The device files, `/dev`.
     pub dev: PathBuf,
     /// The program `ipmitool`.
@@ -226,6 +235,8 @@ impl Default for Roots {
             sys: PathBuf::from("/sys"),
             nvml_library: named("AI_ENERGY_NVML"),
             visible_gpus: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
+            visible_rocr: std::env::var("ROCR_VISIBLE_DEVICES").ok(),
+            visible_hip: std::env::var("HIP_VISIBLE_DEVICES").ok(),
             dev: PathBuf::from("/dev"),
             ipmitool: OsString::from("ipmitool"),
             powermetrics: cfg!(target_os = "macos").then(|| OsString::from("powermetrics")),
@@ -273,6 +284,7 @@ fn check_places(options: &Options) -> Result<(), Fault> {
             Err(usage(object, format!("{value} is no time")).remedy("set seconds above 0, for example 1"))
         }
     };
+    positive("metrics.discovery_seconds", options.discovery_seconds)?;
     positive("metrics.ipmi.interval_seconds", options.ipmi.interval_seconds)?;
     positive("metrics.redfish.interval_seconds", options.redfish.interval_seconds)?;
     positive("metrics.wall_meter.wait_seconds", options.wall_meter.wait_seconds)?;

@@ -31,6 +31,8 @@ fn library(switches: &[&str]) -> Option<(TempDir, Roots)> {
         rocm_library: Some(path.into_os_string()),
         sys: dir.path().join("sys"),
         visible_gpus: None,
+        visible_rocr: None,
+        visible_hip: None,
         ..Roots::default()
     };
     Some((dir, roots))
@@ -98,4 +100,26 @@ fn a_library_that_refuses_is_said_and_a_missing_one_is_not() {
     roots.rocm_library = Some(dir.path().join("absent.so").into_os_string());
     let found = discover(&options(), &roots);
     assert!(!found.unavailable.iter().any(|missing| missing.source == "rocm"));
+}
+
+#[test]
+fn gpus_that_hip_does_not_see_or_that_sleep_are_not_asked() {
+    let Some((dir, roots)) = library(&[]) else { return };
+    let seen = Roots { visible_rocr: Some("1".into()), ..roots.clone() };
+    let ids = |found: &SourceDiscovery| names(found).iter().map(|name| name.1.to_owned()).collect::<Vec<_>>();
+    assert_eq!(ids(&discover(&options(), &seen)), ["0000:83:00.0"; 2]);
+    let status = dir.path().join("sys/bus/pci/devices/0000:43:00.0/power/runtime_status");
+    std::fs::create_dir_all(status.parent().unwrap()).unwrap();
+    std::fs::write(&status, "suspended\n").unwrap();
+    assert_eq!(ids(&discover(&options(), &seen)), ["0000:83:00.0"; 2], "the one that sleeps is not meant");
+    let found = discover(&options(), &roots);
+    let missing = found.unavailable.iter().find(|missing| missing.source == "rocm").unwrap();
+    assert!(found.sources.is_empty() && missing.reason.starts_with("GPU 0: sleeps"), "{missing:?}");
+    std::fs::write(&status, "active\n").unwrap();
+    let mut awake = discover(&options(), &roots);
+    std::fs::write(&status, "suspended\n").unwrap();
+    let mut read = Vec::new();
+    let fault = awake.sources[0].read(&mut |position, _| read.push(position)).unwrap_err();
+    assert!(fault.to_string().contains("sleeps"), "{fault}");
+    assert_eq!(read, [2, 3], "the other GPU is read on");
 }

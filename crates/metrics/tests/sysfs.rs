@@ -9,7 +9,7 @@ use std::path::Path;
 use ai_energy_core::ReadFault;
 use ai_energy_core::energy::{ChannelKind, Domain, EnergySource, GainSource, Scope, SourceDiscovery};
 use ai_energy_metrics::options::Gain;
-use ai_energy_metrics::{Options, Roots, SourceSelection, check_options, discover};
+use ai_energy_metrics::{GpuChoice, Options, Roots, SourceSelection, check_options, discover};
 use tempfile::TempDir;
 
 /// A system's folder of these files.
@@ -33,6 +33,8 @@ fn roots(sys: &Path) -> Roots {
         proc: sys.join("proc"),
         powercap: sys.join("class/powercap"),
         visible_gpus: None,
+        visible_rocr: None,
+        visible_hip: None,
         ..Roots::default()
     }
 }
@@ -130,6 +132,65 @@ fn amd_gpus_are_selected_and_what_is_refused_in_part_is_refused_whole() {
     let found = look(dir.path(), &["amdgpu"]);
     assert!(found.sources.is_empty());
     assert!(reasons(&found, "amdgpu").iter().any(|(_, reason)| reason.contains("`?` is no number")));
+}
+
+#[test]
+fn what_hip_sees_is_what_is_measured() {
+    let dir = amd();
+    write(dir.path(), "bus/pci/devices/0000:83:00.0/unique_id", "deadbeefdeadbeef");
+    let look = |rocr: Option<&str>, hip: Option<&str>, cuda: Option<&str>| {
+        let text = |value: Option<&str>| value.map(str::to_owned);
+        let roots = Roots {
+            visible_rocr: text(rocr),
+            visible_hip: text(hip),
+            visible_gpus: text(cuda),
+            ..roots(dir.path())
+        };
+        discover(&options(&["amdgpu"]), &roots)
+    };
+    let first = ["amdgpu:gpu0:power"];
+    let second = ["amdgpu:gpu1:energy"];
+    assert_eq!(counting(&look(Some("1"), None, None)), second);
+    assert_eq!(counting(&look(Some("GPU-deadbeefdeadbeef"), None, None)), second);
+    assert_eq!(
+        counting(&look(None, Some("1"), Some("0"))),
+        second,
+        "HIP's own variable stands before CUDA's"
+    );
+    assert_eq!(counting(&look(None, None, Some("0"))), first, "which HIP takes where its own is unset");
+    assert_eq!(counting(&look(Some("1,0"), Some("1"), None)), first, "numbers count what the runtime shows");
+    let none = look(Some("1"), Some("1"), None);
+    assert!(none.sources.is_empty());
+    let said = "HIP_VISIBLE_DEVICES is `1` and names no GPU".to_owned();
+    assert!(reasons(&none, "amdgpu").contains(&(Domain::Gpu, said)), "{:?}", none.unavailable);
+    for word in ["83:00.0", "0000:83:00.0", "GPU-DEADBEEFDEADBEEF"] {
+        let named = Options { gpu_ids: Some(vec![GpuChoice::Name(word.into())]), ..options(&["amdgpu"]) };
+        assert_eq!(counting(&discover(&named, &roots(dir.path()))), second, "{word}");
+    }
+}
+
+#[test]
+fn an_amd_gpu_that_sleeps_is_not_woken_and_not_0() {
+    let dir = amd();
+    let status = "bus/pci/devices/0000:83:00.0/power/runtime_status";
+    write(dir.path(), status, "suspended");
+    // A reading would fail here, and be said.
+    write(dir.path(), "class/hwmon/hwmon10/energy1_input", "it was read");
+    let found = look(dir.path(), &["amdgpu"]);
+    assert!(found.sources.is_empty(), "the other GPU alone would pass for both");
+    let missing = found.unavailable.iter().find(|missing| missing.reason.contains("sleeps")).unwrap();
+    assert!(missing.reason.starts_with("GPU 1: the GPU at 0000:83:00.0 sleeps"), "{missing:?}");
+    assert!(missing.remedy.contains("devices/0000:83:00.0/power/control"), "{missing:?}");
+    write(dir.path(), status, "active");
+    write(dir.path(), "class/hwmon/hwmon10/energy1_input", "7000000");
+    let mut awake = look(dir.path(), &["amdgpu"]);
+    write(dir.path(), status, "suspending");
+    let mut read = Vec::new();
+    let fault = awake.sources[0].read(&mut |position, value| read.push((position, value))).unwrap_err();
+    assert!(matches!(&fault, ReadFault::Transient(text) if text.contains("sleeps")), "{fault:?}");
+    assert_eq!(read, [(0, 41_000_000)], "the GPU that is awake is read on");
+    write(dir.path(), status, "active");
+    assert_eq!(values(&mut *awake.sources[0]).unwrap().len(), 3, "it woke by itself");
 }
 
 #[test]

@@ -2,15 +2,17 @@
 //!
 //! `power1_average` is an average over an unstated time, `power1_input` the present value; newer GPUs have only the
 //! latter. On a processor with graphics inside, the driver's power is the whole package's (kernel documentation,
-//! "amdgpu: HWMON interfaces"): that one is refused, since it would pass the processor's joules for the GPU's.
+//! "amdgpu: HWMON interfaces"): that one is refused, since it would pass the processor's joules for the GPU's. A GPU
+//! that sleeps is not read.
 
 use std::path::Path;
 
 use ai_energy_core::energy::{Channel, ChannelKind, Domain, GainSource, Instrument, Scope};
 use ai_energy_core::figure::Provenance;
 
+use super::amd::{SLEEPS, sleeps, status_file, waking, wanted};
 use super::sysfs::{Files, Value, attribute, device_name, monitors, refusal};
-use super::{Found, Search, missing, wanted_gpus};
+use super::{Found, Search, missing};
 use crate::machine;
 
 /// The source's name.
@@ -34,9 +36,10 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     }
     let mut parts = Vec::new();
     let mut refused = None;
-    for index in wanted_gpus(NAME, search, discrete.len(), &mut found) {
+    let addresses: Vec<&str> = discrete.iter().map(|(pci, _)| pci.as_str()).collect();
+    for index in wanted(NAME, search, &addresses, &mut found) {
         let (pci, monitor) = &discrete[index];
-        match look(index, pci, monitor) {
+        match look(index, pci, monitor, &status_file(&search.roots.sys, pci)) {
             Ok(channels) => parts.extend(channels),
             Err((reason, remedy)) => {
                 refused =
@@ -60,9 +63,20 @@ fn is_integrated(monitor: &Path) -> bool {
 }
 
 /// The channels of one GPU, each with a first reading that went well.
-fn look(index: usize, pci: &str, monitor: &Path) -> Result<Vec<(Channel, Value)>, (String, String)> {
-    let energy = attribute(monitor, &["energy1_input"]).map(|file| Value::File(file, 1));
-    let power = attribute(monitor, &["power1_average", "power1_input"]).map(|file| Value::File(file, 1));
+fn look(
+    index: usize,
+    pci: &str,
+    monitor: &Path,
+    status: &Path,
+) -> Result<Vec<(Channel, Value)>, (String, String)> {
+    if sleeps(status) {
+        return Err((format!("the GPU at {pci} {SLEEPS}"), waking(pci)));
+    }
+    let value = |names: &[&str]| {
+        attribute(monitor, names).map(|file| Value::Awake { file, status: status.to_owned() })
+    };
+    let energy = value(&["energy1_input"]);
+    let power = value(&["power1_average", "power1_input"]);
     if energy.is_none() && power.is_none() {
         let reason = format!("the driver shows neither power nor energy at {pci}");
         return Err((reason, "use a newer kernel, or the source rocm".to_owned()));
@@ -78,7 +92,9 @@ fn look(index: usize, pci: &str, monitor: &Path) -> Result<Vec<(Channel, Value)>
     for (value, what, source, kind) in kinds {
         let Some(value) = value else { continue };
         if let Err(error) = value.read() {
-            return Err(refusal(value.path(), &error, "make the file readable for this user"));
+            let remedy =
+                format!("`sudo chmod a+r {}`, or for good a udev rule that does so", value.path().display());
+            return Err(refusal(value.path(), &error, &remedy));
         }
         let channel = Channel {
             name: format!("{NAME}:gpu{index}:{what}"),

@@ -4,9 +4,11 @@
 //! each hears which domains already have a counting channel, so that a model never counts a joule that an instrument
 //! counts. What counts in the end is decided in `topology.rs`, over all sources at once. Refuses to fail: a source that is not there is reported with its reason and what would bring it.
 
+mod amd;
 mod amdgpu;
 mod background;
 mod battery;
+pub(crate) mod bounded;
 mod cpu_model;
 mod grace;
 mod http;
@@ -27,7 +29,7 @@ mod rocm;
 mod sysfs;
 mod wall_meter;
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ai_energy_core::energy::{Domain, EnergySource, SourceDiscovery, UnavailableSource};
 
@@ -52,6 +54,9 @@ pub struct SourceKind {
     pub description: &'static str,
     /// `true` where most machines have it: then it is named where it is not selected.
     pub usual: bool,
+    /// `true` where the look calls into a driver, which may never return: it is given up after
+    /// [`Options::discovery_seconds`]. The others have limits of their own.
+    pub asks_drivers: bool,
     /// Looks whether it is there.
     pub discover: fn(&Search<'_>) -> Found,
 }
@@ -114,6 +119,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Gpu, Domain::Cpu, Domain::Ram, Domain::Node],
         description: "a Prometheus server: DCGM exporter, node_exporter, Kepler, any query; for other machines",
         usual: false,
+        asks_drivers: false,
         discover: prometheus::discover,
     },
     SourceKind {
@@ -121,6 +127,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Node],
         description: "the whole machine at its socket, from the CSV file that a meter's program writes",
         usual: false,
+        asks_drivers: false,
         discover: wall_meter::discover,
     },
     SourceKind {
@@ -128,6 +135,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Node],
         description: "the whole machine through its management controller's Redfish service",
         usual: false,
+        asks_drivers: false,
         discover: redfish::discover,
     },
     SourceKind {
@@ -135,6 +143,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Node],
         description: "the whole machine through its management controller, by ipmitool",
         usual: false,
+        asks_drivers: false,
         discover: ipmi::discover,
     },
     SourceKind {
@@ -142,6 +151,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Gpu],
         description: "NVIDIA GPUs through NVML: the energy counter, with the power reading as a cross-check",
         usual: true,
+        asks_drivers: true,
         discover: nvml::discover,
     },
     SourceKind {
@@ -149,6 +159,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Gpu],
         description: "AMD GPUs through ROCm SMI: the energy counter, with the power reading as a cross-check",
         usual: false,
+        asks_drivers: true,
         discover: rocm::discover,
     },
     SourceKind {
@@ -156,6 +167,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Gpu],
         description: "AMD GPUs through the kernel driver's power reading (hwmon)",
         usual: false,
+        asks_drivers: true,
         discover: amdgpu::discover,
     },
     SourceKind {
@@ -163,6 +175,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Gpu, Domain::Cpu, Domain::Ram, Domain::Node],
         description: "Jetson modules through their INA3221 power monitors",
         usual: false,
+        asks_drivers: true,
         discover: jetson::discover,
     },
     SourceKind {
@@ -170,6 +183,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Cpu, Domain::Node],
         description: "NVIDIA Grace sockets, memory included, through ACPI power meters",
         usual: false,
+        asks_drivers: true,
         discover: grace::discover,
     },
     SourceKind {
@@ -177,6 +191,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Cpu, Domain::Ram],
         description: "processor packages and memory through RAPL counters (powercap)",
         usual: true,
+        asks_drivers: true,
         discover: rapl::discover,
     },
     #[cfg(target_os = "linux")]
@@ -185,6 +200,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Cpu, Domain::Ram],
         description: "the RAPL counters through performance events, where powercap cannot be read",
         usual: false,
+        asks_drivers: true,
         discover: perf::discover,
     },
     SourceKind {
@@ -192,6 +208,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Cpu, Domain::Gpu, Domain::Ram],
         description: "Apple silicon through macOS' powermetrics",
         usual: false,
+        asks_drivers: false,
         discover: powermetrics::discover,
     },
     SourceKind {
@@ -199,6 +216,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Node],
         description: "the whole machine by its batteries, while they discharge",
         usual: false,
+        asks_drivers: true,
         discover: battery::discover,
     },
     SourceKind {
@@ -206,6 +224,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Cpu],
         description: "an estimate from processor load, where no counter covers the processors",
         usual: true,
+        asks_drivers: false,
         discover: cpu_model::discover,
     },
     SourceKind {
@@ -213,6 +232,7 @@ pub const SOURCES: &[SourceKind] = &[
         domains: &[Domain::Ram],
         description: "an estimate from the amount of memory, where no counter covers it",
         usual: true,
+        asks_drivers: false,
         discover: ram_model::discover,
     },
 ];
@@ -222,7 +242,7 @@ pub fn discover(options: &Options, roots: &Roots) -> SourceDiscovery {
     let mut discovery = SourceDiscovery::default();
     let (mut covered, mut whole_machine, mut claims) = (Vec::new(), Vec::new(), Vec::<Claim>::new());
     for kind in SOURCES.iter().filter(|kind| options.sources.includes(kind.name)) {
-        let found = (kind.discover)(&Search { options, roots, covered: &covered });
+        let found = look(kind, options, roots, &covered);
         tracing::debug!(source = kind.name, found = found.source.is_some(), "looked for an energy source");
         if let Some(source) = &found.source {
             let counting = source.channels().iter().filter(|channel| channel.counts);
@@ -249,6 +269,23 @@ pub fn discover(options: &Options, roots: &Roots) -> SourceDiscovery {
     discovery
 }
 
+/// Looks for one kind of source; a driver that does not answer in time costs its source, not the run.
+fn look(kind: &'static SourceKind, options: &Options, roots: &Roots, covered: &[Domain]) -> Found {
+    if !kind.asks_drivers {
+        return (kind.discover)(&Search { options, roots, covered });
+    }
+    let limit = Duration::try_from_secs_f64(options.discovery_seconds).unwrap_or(bounded::LIMIT);
+    let (theirs, places, before) = (options.clone(), roots.clone(), covered.to_vec());
+    let looked = bounded::within(kind.name, roots, limit, move || {
+        (kind.discover)(&Search { options: &theirs, roots: &places, covered: &before })
+    });
+    looked.unwrap_or_else(|unanswered| {
+        let open = kind.domains.iter().filter(|domain| !covered.contains(domain));
+        let said = open.map(|domain| missing(kind.name, *domain, unanswered.to_string(), bounded::REMEDY));
+        Found { unavailable: said.collect(), ..Found::default() }
+    })
+}
+
 /// The sources with what counts decided over all of them, and with the user's calibrations.
 fn place(
     sources: Vec<Box<dyn EnergySource>>,
@@ -262,24 +299,6 @@ fn place(
     placed
         .map(|(source, counts)| Box::new(Placed::new(source, &counts, gain)) as Box<dyn EnergySource>)
         .collect()
-}
-
-/// Positions of the GPUs to read among `count` of a vendor other than the one that `metrics.gpu_ids` and
-/// `CUDA_VISIBLE_DEVICES` name where it has GPUs too. Indices of `metrics.gpu_ids` that name none are said.
-fn wanted_gpus(name: &str, search: &Search<'_>, count: usize, found: &mut Found) -> BTreeSet<usize> {
-    if count == 0 || (search.covered.contains(&Domain::Gpu) && search.roots.visible_gpus.is_some()) {
-        return BTreeSet::new();
-    }
-    let Some(ids) = &search.options.gpu_ids else {
-        return (0..count).collect();
-    };
-    let (there, absent): (BTreeSet<usize>, BTreeSet<usize>) =
-        ids.iter().filter_map(|id| Some(id.index()? as usize)).partition(|index| *index < count);
-    for index in absent.iter().filter(|_| !search.covered.contains(&Domain::Gpu)) {
-        let reason = format!("GPU {index} is not there; the driver shows {count}");
-        found.unavailable.push(missing(name, Domain::Gpu, reason, "correct metrics.gpu_ids"));
-    }
-    there
 }
 
 /// Says once for all domains that their estimate is of more than this container.

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use ai_energy_core::energy::{Channel, EnergySource, ReadFault};
 
+use super::amd;
+
 /// Where a channel's value comes from, in microjoules or microwatts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
@@ -15,6 +17,13 @@ pub(super) enum Value {
     File(PathBuf, u64),
     /// The product of two files: millivolts times milliamperes are microwatts.
     Product(PathBuf, PathBuf),
+    /// The file's number, where the kernel's `status` file does not say that the device sleeps: reading would wake it.
+    Awake {
+        /// Where the number is.
+        file: PathBuf,
+        /// Where the kernel tells whether the device sleeps.
+        status: PathBuf,
+    },
 }
 
 impl Value {
@@ -23,12 +32,16 @@ impl Value {
         match self {
             Self::File(file, factor) => Ok(number(file)?.saturating_mul(*factor)),
             Self::Product(volts, amperes) => Ok(number(volts)?.saturating_mul(number(amperes)?)),
+            Self::Awake { status, .. } if amd::sleeps(status) => {
+                Err(Error::new(ErrorKind::ResourceBusy, format!("its GPU {}", amd::SLEEPS)))
+            }
+            Self::Awake { file, .. } => number(file),
         }
     }
 
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::File(file, _) | Self::Product(file, _) => file,
+            Self::File(file, _) | Self::Product(file, _) | Self::Awake { file, .. } => file,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Which GPUs are read, and what is said where they cannot be.
 
 use ai_energy_core::energy::Domain;
-use ai_energy_fake_nvml::{Fault, code};
+use ai_energy_fake_nvml::{FakeNvml, Fault, code};
 use ai_energy_metrics::{Options, Roots, SummaryOptions, discover, environment, summarize};
 
-use crate::support::{changed, faulty, gpus, indexed, library, named, names, options, run};
+use crate::support::{changed, faulty, gpus, indexed, library, named, names, options, run, with_roots};
 
 #[test]
 fn a_missing_permission_is_a_reason_with_a_remedy_and_never_0_joules() {
@@ -113,4 +113,19 @@ fn the_environment_names_the_gpus_and_the_driver() {
     let found = environment(&roots);
     assert_eq!((&found["gpu_count"], &found["gpu_driver"]), (&2.into(), &"999.01".into()));
     assert_eq!(found["gpus"][1]["uuid"], "GPU-00000001-fake");
+}
+
+#[test]
+fn a_driver_whose_initialisation_hangs_is_given_up_and_not_asked_again() {
+    let hang = Fault { call: "nvmlInit_v2".into(), hang_s: 60.0, ..Fault::default() };
+    let (_fake, roots) = with_roots(FakeNvml::new(&faulty(gpus(1), hang)).unwrap());
+    let found = discover(&Options { discovery_seconds: 0.5, ..options() }, &roots);
+    assert!(found.sources.is_empty());
+    let missing = &found.unavailable[0];
+    assert_eq!(missing.reason, "the look for it did not end within 0.5 s: its driver hangs");
+    assert!(missing.remedy.contains("dmesg") && missing.remedy.contains("metrics.discovery_seconds"));
+    // With the usual limit: only what is known to hang answers at once.
+    let again = discover(&options(), &roots);
+    assert_eq!(again.unavailable[0].reason, "its driver hangs since an earlier look");
+    assert!(environment(&roots)["gpu_driver"].is_null());
 }

@@ -23,7 +23,7 @@ use device::{Gpu, look};
 use select::selected;
 
 /// The source's name.
-pub(super) const NAME: &str = "nvml";
+pub(crate) const NAME: &str = "nvml";
 
 /// Counters move every 10 to 100 ms.
 const PROBE: Burst = Burst { limit: Duration::from_millis(400), pause: Duration::from_millis(2) };

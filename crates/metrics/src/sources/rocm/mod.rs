@@ -2,18 +2,20 @@
 //!
 //! Both dies of an MI250 are GPUs of their own to the system, but power and energy of the module are told for the first
 //! alone; the second tells 0, and its joules are in the first one's figure. Any other GPU that tells 0 cannot be read:
-//! 0 J would be a silent loss.
+//! 0 J would be a silent loss. A GPU that sleeps is not read.
 
 mod library;
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use ai_energy_core::energy::{
     Channel, ChannelKind, Domain, EnergySource, GainSource, Instrument, ReadFault, Scope,
 };
 use ai_energy_core::figure::Provenance;
 
-use super::{Found, Search, missing, wanted_gpus};
+use super::amd::{SLEEPS, sleeps, status_file, waking, wanted};
+use super::{Found, Search, missing};
 use library::{Rocm, RocmError};
 
 /// The source's name.
@@ -44,15 +46,22 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         Err(error) => return Found::unavailable(NAME, Domain::Gpu, error.to_string(), remedy(&error)),
     };
     let (mut readers, mut channels, mut refused) = (Vec::new(), Vec::new(), None);
-    for index in wanted_gpus(NAME, search, gpus.len(), &mut found) {
+    let addresses: Vec<&str> = gpus.iter().map(|(pci, _)| pci.as_str()).collect();
+    for index in wanted(NAME, search, &addresses, &mut found) {
         let (pci, gpu) = &gpus[index];
-        match look(&rocm, *gpu, index, pci) {
+        let status = status_file(&search.roots.sys, pci);
+        let looked = if sleeps(&status) {
+            Err((SLEEPS.to_owned(), waking(pci)))
+        } else {
+            look(&rocm, *gpu, index, pci)
+        };
+        match looked {
             Ok(Gpu { parts }) if parts.is_empty() => found.warnings.push(format!(
                 "GPU {index} ({pci}) is the second die of its module: its energy is in the first one's figure"
             )),
             Ok(Gpu { parts }) => {
                 for (channel, value) in parts {
-                    readers.push((*gpu, value));
+                    readers.push(Reader { gpu: *gpu, value, status: status.clone() });
                     channels.push(channel);
                 }
             }
@@ -109,20 +118,22 @@ struct Gpu {
     parts: Vec<(Channel, Value)>,
 }
 
-fn look(rocm: &Rocm, gpu: u32, index: usize, pci: &str) -> Result<Gpu, (String, &'static str)> {
+fn look(rocm: &Rocm, gpu: u32, index: usize, pci: &str) -> Result<Gpu, (String, String)> {
     let name = rocm.name(gpu).unwrap_or_else(|_| "AMD GPU".to_owned());
     let energy = Value::Energy.read(rocm, gpu);
     let socket = Value::SocketPower.read(rocm, gpu).map(|power| (Value::SocketPower, power));
     let power =
         socket.or_else(|_| Value::AveragePower.read(rocm, gpu).map(|power| (Value::AveragePower, power)));
     let (energy, power) = match (energy, power) {
-        (Err(error), Err(_)) => return Err((format!("neither energy nor power: {error}"), remedy(&error))),
+        (Err(error), Err(_)) => {
+            return Err((format!("neither energy nor power: {error}"), remedy(&error).to_owned()));
+        }
         (energy, power) => (energy.ok(), power.ok()),
     };
     if energy.unwrap_or(0) == 0 && power.is_none_or(|(_, power)| power == 0) {
         return match name.contains("MI250") {
             true => Ok(Gpu { parts: Vec::new() }),
-            false => Err(("it tells 0 for energy and power".to_owned(), "try `rocm-smi`")),
+            false => Err(("it tells 0 for energy and power".to_owned(), "try `rocm-smi`".to_owned())),
         };
     }
     let channel = |what: &str, source: &str, kind: ChannelKind| Channel {
@@ -149,11 +160,19 @@ fn look(rocm: &Rocm, gpu: u32, index: usize, pci: &str) -> Result<Gpu, (String, 
     Ok(Gpu { parts })
 }
 
+/// What a channel is read from.
+struct Reader {
+    gpu: u32,
+    value: Value,
+    /// Where the kernel tells whether the GPU sleeps.
+    status: PathBuf,
+}
+
 struct RocmSource {
     rocm: Rocm,
     channels: Vec<Channel>,
-    /// By channel: the GPU and what is read of it.
-    readers: Vec<(u32, Value)>,
+    /// By channel.
+    readers: Vec<Reader>,
 }
 
 impl EnergySource for RocmSource {
@@ -164,13 +183,18 @@ impl EnergySource for RocmSource {
     /// Reads what can be read; the fault of one GPU does not keep the others from being read.
     fn read(&mut self, out: &mut dyn FnMut(usize, u64)) -> Result<(), ReadFault> {
         let mut fault = None;
-        for (position, (gpu, value)) in self.readers.iter().enumerate() {
-            match value.read(&self.rocm, *gpu) {
-                Ok(value) => out(position, value),
-                Err(error) => {
-                    fault = fault.or(Some(format!("{}: {error}", self.channels[position].name)));
-                }
-            }
+        for (position, reader) in self.readers.iter().enumerate() {
+            let said = match sleeps(&reader.status) {
+                true => format!("its GPU {SLEEPS}"),
+                false => match reader.value.read(&self.rocm, reader.gpu) {
+                    Ok(value) => {
+                        out(position, value);
+                        continue;
+                    }
+                    Err(error) => error.to_string(),
+                },
+            };
+            fault = fault.or_else(|| Some(format!("{}: {said}", self.channels[position].name)));
         }
         fault.map_or(Ok(()), |message| Err(ReadFault::Transient(message)))
     }
