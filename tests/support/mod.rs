@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub use ai_energy_simulator::{Handle, Options, Simulator};
 
 /// Variables that would make a test depend on who runs it.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 17] = [
     "BENCHMARK_BACKEND",
     "BENCHMARK_MODEL",
     "VLLM_ENDPOINT",
@@ -24,6 +24,11 @@ const FOREIGN: [&str; 12] = [
     "HF_ENDPOINT",
     "RUST_LOG",
     "CUDA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "AI_ENERGY_NVML",
+    "AI_ENERGY_ROCM_SMI",
+    "ELECTRICITYMAPS_API_TOKEN",
     "HTTP_PROXY",
 ];
 
