@@ -1,6 +1,6 @@
 //! NVIDIA GPUs that a script plays, for the real program: it loads the fake library as it loads NVIDIA's.
 
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
+#![allow(dead_code, unused_imports, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::process::Command;
