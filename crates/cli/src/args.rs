@@ -162,14 +162,16 @@ pub struct ConfigSource {
     )]
     pub api: Option<String>,
     /// Dataset: builtin, synthetic, a file, or a hub id [key: scenario.dataset_name]
-    #[arg(long, value_name = "NAME", help_heading = "Shortcuts for config keys")]
+    #[arg(
+        long,
+        visible_alias = "prompts-file",
+        value_name = "NAME",
+        help_heading = "Shortcuts for config keys"
+    )]
     pub dataset: Option<String>,
     /// Prompts to run [key: scenario.num_samples]
     #[arg(short = 'n', long, value_name = "N", help_heading = "Shortcuts for config keys")]
     pub num_samples: Option<u64>,
-    /// Requests in flight at a time [key: load.concurrency]
-    #[arg(short, long, value_name = "N", help_heading = "Shortcuts for config keys")]
-    pub concurrency: Option<u64>,
     /// Most tokens to generate a request [key: scenario.generate_kwargs.max_new_tokens]
     #[arg(long, value_name = "N", help_heading = "Shortcuts for config keys")]
     pub max_tokens: Option<u64>,
@@ -179,6 +181,9 @@ pub struct ConfigSource {
     /// Where run folders are made [key: output_dir]
     #[arg(short, long, value_name = "DIR", help_heading = "Shortcuts for config keys")]
     pub output_dir: Option<String>,
+    /// How requests are offered.
+    #[command(flatten)]
+    pub load: LoadArgs,
 }
 
 /// Arguments of `run` and `validate`.
@@ -312,6 +317,7 @@ pub struct ManArgs {
 }
 
 pub use crate::commands::simulate_args::SimulateArgs;
+pub use crate::load_args::LoadArgs;
 
 #[cfg(test)]
 mod tests {

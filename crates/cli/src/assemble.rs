@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ai_energy_backends_pytorch as pytorch;
 use ai_energy_backends_vllm as vllm;
 use ai_energy_core::{
-    Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadProgress, LoadedPrompts, Prompt, PromptFormatter,
+    Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadProgress, Prompt, PromptFormatter,
     SourceDiscovery, Target,
 };
 use ai_energy_formatters::Selected;
@@ -153,13 +153,9 @@ pub fn format_prompts(
     settings: &Settings,
     formatter: &dyn PromptFormatter,
     target: Target,
-    loaded: &LoadedPrompts,
+    prompts: &[Prompt],
 ) -> Result<Vec<Arc<FormattedPrompt>>, Fault> {
-    loaded
-        .prompts
-        .iter()
-        .map(|prompt| format_one(settings, formatter, target, prompt).map(Arc::new))
-        .collect()
+    prompts.iter().map(|prompt| format_one(settings, formatter, target, prompt).map(Arc::new)).collect()
 }
 
 /// Looks for energy sources; with `metrics.enabled: false` there is none, and the reports say why.

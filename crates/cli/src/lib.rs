@@ -8,6 +8,8 @@ pub mod assemble;
 pub mod commands;
 pub mod diagnostics;
 pub mod exit;
+pub mod load_args;
+pub mod load_plan;
 pub mod place;
 pub mod progress;
 pub mod redact;
@@ -17,6 +19,7 @@ pub mod resolve;
 pub mod session;
 pub mod settings;
 pub mod signals;
+pub mod workload;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -3,13 +3,13 @@
 //! Refuses to build any part. The order itself is the config crate's.
 
 use ai_energy_config::{Loaded, Loader, Origin};
-use ai_energy_core::{Fault, FaultKind, GenerationParams};
+use ai_energy_core::{Fault, FaultKind, GenerationParams, LoadPlan};
 use serde_json::{Value, json};
 
 use crate::args::ConfigSource;
 use crate::exit::CliError;
 use crate::settings::{self, Settings};
-use crate::{assemble, redact};
+use crate::{assemble, load_plan, redact};
 
 /// Environment variables that set config keys.
 pub const ENVIRONMENT: [(&str, &str); 4] = [
@@ -134,12 +134,21 @@ fn bindings() -> Vec<(String, String)> {
     ENVIRONMENT.iter().map(|(variable, key)| ((*variable).to_owned(), (*key).to_owned())).collect()
 }
 
+/// What checking made of the settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// How generations are made.
+    pub generation: GenerationParams,
+    /// How they are offered.
+    pub load: LoadPlan,
+}
+
 /// Checks what the schema cannot: relations between keys, places, names of sources. Everything wrong is reported
 /// together, each with the place that set it.
 ///
 /// # Errors
 /// All faults found.
-pub fn check(loaded: &Loaded<Settings>) -> Result<GenerationParams, CliError> {
+pub fn check(loaded: &Loaded<Settings>) -> Result<Checked, CliError> {
     let is_default = |key: &str| *origin(loaded, key) == Origin::Default;
     let (generation, mut faults) = match loaded.value.scenario.generation(is_default) {
         Ok(generation) => (generation, Vec::new()),
@@ -147,8 +156,13 @@ pub fn check(loaded: &Loaded<Settings>) -> Result<GenerationParams, CliError> {
     };
     faults.extend(ai_energy_metrics::check_options(&loaded.value.metrics.options).err());
     faults.extend(assemble::check_formatting(&loaded.value).err());
+    let load = load_plan::plan(&loaded.value.load, &is_default, false);
+    let load = load.unwrap_or_else(|wrong| {
+        faults.extend(wrong);
+        LoadPlan::default()
+    });
     if faults.is_empty() {
-        return Ok(generation);
+        return Ok(Checked { generation, load });
     }
     Err(CliError::Faults(faults.into_iter().map(|fault| located(loaded, fault)).collect()))
 }
@@ -173,12 +187,12 @@ fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
         ("backend.server.api", text(&source.api), "--api"),
         ("scenario.dataset_name", text(&source.dataset), "--dataset"),
         ("scenario.num_samples", number(source.num_samples), "--num-samples"),
-        ("load.concurrency", number(source.concurrency), "--concurrency"),
         ("scenario.generate_kwargs.max_new_tokens", number(source.max_tokens), "--max-tokens"),
         ("scenario.generate_kwargs.seed", source.seed.map(|seed| json!(seed)), "--seed"),
         ("output_dir", text(&source.output_dir), "--output-dir"),
     ];
     all.into_iter()
+        .chain(source.load.keys())
         .filter_map(|(key, value, flag)| value.map(|value| (key.to_owned(), value, flag.to_owned())))
         .collect()
 }

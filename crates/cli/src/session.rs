@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use ai_energy_backends_pytorch::{DeviceIds, Gpus, VISIBLE_ENV};
 use ai_energy_config::{Loaded, Origin};
 use ai_energy_core::record::GridIntensity;
-use ai_energy_core::runner::{self, Parts};
+use ai_energy_core::runner::{self, Parts, Script};
 use ai_energy_core::{
-    Backend, Check, CheckOutcome, Clock, DatasetInfo, Fault, FormattedPrompt, GenerationParams, LoadPlan,
-    Observer, Plan, RequestRecord, RunRecord, Stop,
+    Backend, Check, CheckOutcome, Clock, DatasetInfo, Fault, FormattedPrompt, Observer, Plan, RequestRecord,
+    RunRecord, Stop,
 };
 use ai_energy_metrics::{GpuChoice, Roots, grid};
 use ai_energy_reporters::Journal;
@@ -19,8 +19,9 @@ use crate::args::{Globals, OutputFormat};
 use crate::diagnostics::{detail, note};
 use crate::exit::CliError;
 use crate::progress::{LoadBar, Progress};
+use crate::resolve::Checked;
 use crate::settings::Settings;
-use crate::{advice, assemble, redact, resolve};
+use crate::{advice, assemble, redact, resolve, workload};
 
 /// Everything that is known and checked before the load begins.
 pub struct Session {
@@ -32,25 +33,27 @@ pub struct Session {
     pub backend: Arc<dyn Backend>,
     /// What validation saw.
     pub checks: Vec<Check>,
-    /// What will be sent.
+    /// What will be sent and measured.
     pub prompts: Vec<Arc<FormattedPrompt>>,
+    /// What the load holds beside it.
+    pub script: Script,
     /// Where it comes from.
     pub dataset: DatasetInfo,
-    /// How generations are made.
-    pub generation: GenerationParams,
+    /// How generations are made and offered.
+    pub checked: Checked,
     /// What the user should know.
     pub warnings: Vec<String>,
 }
 
 impl Session {
     /// Loads the dataset, opens and validates the backend, formats the prompts: cheapest first. The settings have been
-    /// checked, and `generation` is what [`resolve::check`] made of them.
+    /// checked, and `checked` is what [`resolve::check`] made of them.
     ///
     /// # Errors
     /// The first thing that would make a run fail.
     pub async fn prepare(
         loaded: Loaded<Settings>,
-        generation: GenerationParams,
+        checked: Checked,
         globals: &Globals,
         format: OutputFormat,
     ) -> Result<Self, CliError> {
@@ -60,12 +63,13 @@ impl Session {
             Value::Object(config) => config,
             _ => Map::new(),
         };
+        let named = *resolve::origin(&loaded, "scenario.dataset_name") != Origin::Default;
         let mut settings = measured_gpus(loaded, std::env::var(VISIBLE_ENV).ok().as_deref())?;
         let kind = assemble::backend_kind(&settings)?;
 
         let bar = Arc::new(LoadBar::new(globals));
-        let dataset = ai_energy_datasets::open(&settings.scenario.dataset)?;
-        let prompts = dataset.load(settings.scenario.dataset.num_samples, &*bar).await?;
+        let workload = workload::load(&settings, &checked.load, named, &*bar).await?;
+        let prompts = workload.prompts;
         bar.rest();
         warnings.extend(prompts.warnings.iter().cloned());
 
@@ -77,10 +81,21 @@ impl Session {
         let selected = assemble::formatter(&settings, &settings.backend.model)?;
         warnings.extend(advice::on_model(&settings, &selected, &*backend));
         let target = kind.opener.target(&settings);
-        let formatted = assemble::format_prompts(&settings, &*selected.formatter, target, &prompts)?;
+        let write = |prompts| assemble::format_prompts(&settings, &*selected.formatter, target, prompts);
+        let formatted = write(&prompts.prompts)?;
+        let script = Script { spare: write(&workload.spare)?, ..Script::default() };
         let dataset = prompts.info;
-        let session =
-            Self { settings, config, backend, checks, prompts: formatted, dataset, generation, warnings };
+        let session = Self {
+            settings,
+            config,
+            backend,
+            checks,
+            prompts: formatted,
+            script,
+            dataset,
+            checked,
+            warnings,
+        };
         if !globals.quiet && format == OutputFormat::Text {
             session.announce(globals);
         }
@@ -117,11 +132,8 @@ impl Session {
         let plan = Plan {
             name: self.settings.name.clone(),
             run_id,
-            load: LoadPlan {
-                concurrency: self.settings.load.concurrency,
-                max_consecutive_failures: self.settings.load.max_consecutive_failures,
-            },
-            generation: self.generation,
+            load: self.checked.load,
+            generation: self.checked.generation,
             sampling_interval_ms: self.settings.metrics.options.interval_ms,
             idle_seconds: self.settings.metrics.options.idle_seconds.resolve(&sources),
             keep_text: self.settings.scenario.keep_text,
@@ -133,6 +145,7 @@ impl Session {
         let parts = Parts {
             backend: self.backend,
             prompts: self.prompts,
+            script: self.script,
             dataset: self.dataset,
             checks: self.checks,
             sources,

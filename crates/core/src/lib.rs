@@ -7,13 +7,16 @@
 pub mod backend;
 pub mod clock;
 pub mod dataset;
+pub mod draw;
 pub mod energy;
 pub mod fakes;
 pub mod fault;
 pub mod figure;
 pub mod formatter;
+pub mod load;
 pub mod observer;
 pub mod observing;
+pub mod offer;
 pub mod phase;
 pub mod plan;
 pub mod prompt;

@@ -18,6 +18,8 @@ pub enum PhaseKind {
     Load,
     /// The last part of the load: from the first slot that stayed free, since nothing was left to send, to the end.
     Drain,
+    /// Requests that keep the load up while the last measured ones end; they are not measured themselves.
+    Cooldown,
     /// All requests have ended. Tells the idle power after the load.
     IdleAfter,
 }
@@ -30,6 +32,7 @@ impl PhaseKind {
             PhaseKind::Warmup => "warm-up",
             PhaseKind::Load => "load",
             PhaseKind::Drain => "drain",
+            PhaseKind::Cooldown => "cool-down",
             PhaseKind::IdleAfter => "idle after",
         }
     }

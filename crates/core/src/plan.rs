@@ -4,21 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::prompt::GenerationParams;
 
-/// How requests are offered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LoadPlan {
-    /// Requests in flight at a time; a new one starts as soon as one ends (closed loop).
-    pub concurrency: usize,
-    /// Failures in a row that end the run; 0 means never.
-    pub max_consecutive_failures: u32,
-}
-
-impl Default for LoadPlan {
-    /// One at a time; three failures in a row end the run, as in the Python package.
-    fn default() -> Self {
-        Self { concurrency: 1, max_consecutive_failures: 3 }
-    }
-}
+pub use crate::load::LoadPlan;
 
 /// A resolved run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

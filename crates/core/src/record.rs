@@ -13,6 +13,7 @@ use crate::energy::{Channel, EnergyReading, GpuSample, GpuState, UnavailableSour
 use crate::plan::Plan;
 
 pub use crate::observing::{ClientUsage, SamplerFault, SamplerStats, SourceCost, Suspension};
+pub use crate::offer::{ConversationTurn, Offer};
 pub use crate::phase::{Phase, PhaseKind};
 
 /// Which stream of a generation a chunk belongs to.
@@ -204,6 +205,9 @@ pub struct RequestRecord {
     /// When the load plan wanted it sent.
     #[serde(rename = "scheduled_ns")]
     pub scheduled: Stamp,
+    /// How the load came to send it.
+    #[serde(flatten)]
+    pub offer: Offer,
     /// What the backend saw.
     #[serde(flatten)]
     pub generation: Generation,
@@ -287,9 +291,12 @@ pub struct RunRecord {
     pub server_counters: Option<[ServerCounters; 2]>,
     /// The stretches of the run.
     pub phases: Vec<Phase>,
-    /// The requests in the order they ended. Missing in a [head](RunRecord::head).
+    /// The measured requests in the order they ended. Missing in a [head](RunRecord::head).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
+    /// Requests that were sent and are kept out of every figure: warm-up and cool-down. Missing in a head.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmeasured: Vec<RequestRecord>,
     /// What was read. Missing in a [head](RunRecord::head).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<Channel>,
@@ -334,6 +341,7 @@ impl RunRecord {
             server_counters: self.server_counters,
             phases: self.phases.clone(),
             requests: Vec::new(),
+            unmeasured: Vec::new(),
             channels: Vec::new(),
             readings: Vec::new(),
             unavailable_sources: self.unavailable_sources.clone(),

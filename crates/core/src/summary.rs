@@ -90,9 +90,10 @@ pub struct Distribution {
 /// Latencies of the successful requests, in seconds; `None` where nothing could be observed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Latency {
-    /// From sending to the first token of any channel.
+    /// From sending to the first token of any channel. Where the instant was planned beforehand, as in an open loop,
+    /// from that instant: what a request waited in the client is part of its latency.
     pub time_to_first_token: Option<Distribution>,
-    /// From sending to the first token of the answer.
+    /// The same to the first token of the answer.
     pub time_to_first_content: Option<Distribution>,
     /// Between consecutive chunks with tokens, all requests together. Where the server counts a chunk's tokens, the
     /// time before it is split equally among them.
@@ -100,9 +101,12 @@ pub struct Latency {
     /// (last chunk − first token) ÷ tokens after the first chunk, one value a request. Those are N − n of N tokens where
     /// the first chunk's n are counted, else N − N/k in k chunks: N − 1 for one token a chunk. None for a single chunk.
     pub time_per_output_token: Option<Distribution>,
-    /// From sending to the end.
+    /// The same to the end.
     pub end_to_end: Option<Distribution>,
-    /// From the planned instant to sending: the client's own delay.
+    /// From the planned instant to when a bound on requests in flight let the request go; `None` without planned instants.
+    #[serde(default)]
+    pub queueing: Option<Distribution>,
+    /// From when the request could go to sending: the client's own delay.
     pub schedule_lag: Option<Distribution>,
 }
 

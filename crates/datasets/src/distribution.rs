@@ -10,7 +10,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::draw::Draw;
+use ai_energy_core::draw::Draw;
 
 /// The largest count that can be asked for or drawn; longer than any model's context.
 pub const MAX_TOKENS: u32 = 10_000_000;

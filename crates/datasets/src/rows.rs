@@ -7,9 +7,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::conversation;
-use crate::draw::Draw;
 use crate::nearest;
 use crate::options::DEFAULT_COLUMN;
+use ai_energy_core::draw::Draw;
 
 /// How many rows are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

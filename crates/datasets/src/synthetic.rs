@@ -9,9 +9,9 @@ use ai_energy_core::{Dataset, DatasetInfo, Fault, LoadProgress, LoadedPrompts, P
 use async_trait::async_trait;
 
 use crate::distribution::Distribution;
-use crate::draw::Draw;
 use crate::options::SyntheticOptions;
 use crate::rows::{fingerprint, usage};
+use ai_energy_core::draw::Draw;
 
 /// The word list, one a line; its order is part of what a seed means.
 const WORDS: &str = include_str!("../data/words.txt");
@@ -55,10 +55,15 @@ impl SyntheticDataset {
                 options.output_tokens = Some(parse(output)?);
             }
         }
-        Ok(Self { name: name.to_owned(), options })
+        Ok(Self::of(name, options))
     }
 
-    fn prompts(&self, limit: usize) -> Vec<Prompt> {
+    /// The generator of these options, whatever its name.
+    pub(crate) fn of(name: &str, options: SyntheticOptions) -> Self {
+        Self { name: name.to_owned(), options }
+    }
+
+    pub(crate) fn prompts(&self, limit: usize) -> Vec<Prompt> {
         let words: Vec<&str> = WORDS.lines().collect();
         let SyntheticOptions { input_tokens, output_tokens, seed, shared_prefix_tokens } = &self.options;
         let shared = write(&words, &mut Draw::new(*seed, PREFIX), *shared_prefix_tokens);
@@ -77,6 +82,13 @@ impl SyntheticDataset {
             })
             .collect()
     }
+}
+
+/// A text of so many words, at least one; `number` keeps texts of one seed apart.
+pub(crate) fn like(count: usize, seed: u64, number: u64) -> String {
+    let words: Vec<&str> = WORDS.lines().collect();
+    let count = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+    write(&words, &mut Draw::new(seed, FIRST_PROMPT + number), count)
 }
 
 /// `count` words.

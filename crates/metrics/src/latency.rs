@@ -19,28 +19,55 @@ use crate::stats::{distribution, weighted_distribution};
 ///   made before the clock began. Of N tokens in k chunks these are N − n where the first chunk's n are counted; else
 ///   N − N/k, as if chunks were equal, which is N − 1 for one token a chunk. A request of one chunk has none;
 /// - end to end: end − sent; schedule lag: sent − scheduled.
+///
+/// Where the instant was planned before the run (an open loop), latencies count from it instead of from sending: leaving
+/// out what a request waited for its turn would hide an overloaded server (coordinated omission). That waiting is told
+/// apart too: queueing is admitted − scheduled, admitted being when a bound on requests in flight let the request go, and
+/// schedule lag is then sent − admitted.
 pub fn latency(requests: &[RequestRecord]) -> Latency {
     let done: Vec<&RequestRecord> = requests.iter().filter(|request| request.succeeded()).collect();
     let each = |value: fn(&RequestRecord) -> Option<f64>| {
         distribution(done.iter().filter_map(|request| value(request)).collect(), "s")
     };
     Latency {
-        time_to_first_token: each(|request| after_sent(request, request.generation.first_token)),
-        time_to_first_content: each(|request| after_sent(request, request.generation.first_content)),
+        time_to_first_token: each(time_to_first_token),
+        time_to_first_content: each(|request| since_origin(request, request.generation.first_content)),
         inter_token: weighted_distribution(done.iter().flat_map(|request| gaps(request)).collect(), "s"),
         time_per_output_token: each(time_per_output_token),
-        end_to_end: each(|request| after_sent(request, Some(request.generation.end))),
-        schedule_lag: each(|request| Some(request.generation.sent?.seconds_since(request.scheduled).0)),
+        end_to_end: each(end_to_end),
+        queueing: each(queueing),
+        schedule_lag: each(|request| {
+            let free = request.offer.admitted.unwrap_or(request.scheduled);
+            Some(request.generation.sent?.seconds_since(free).0)
+        }),
     }
 }
 
-fn after_sent(request: &RequestRecord, at: Option<Stamp>) -> Option<f64> {
-    Some(at?.seconds_since(request.generation.sent?).0)
+/// From a request's origin to a moment, s: the planned instant where there was one, else sending.
+fn since_origin(request: &RequestRecord, at: Option<Stamp>) -> Option<f64> {
+    let sent = request.generation.sent?;
+    let origin = if request.offer.planned { request.scheduled } else { sent };
+    Some(at?.seconds_since(origin).0)
+}
+
+/// Time to the first token of any channel, s.
+pub(crate) fn time_to_first_token(request: &RequestRecord) -> Option<f64> {
+    since_origin(request, request.generation.first_token)
+}
+
+/// Time to the end, s.
+pub(crate) fn end_to_end(request: &RequestRecord) -> Option<f64> {
+    since_origin(request, Some(request.generation.end))
+}
+
+/// Time that a bound on requests in flight held a planned request back, s.
+fn queueing(request: &RequestRecord) -> Option<f64> {
+    Some(request.offer.admitted?.seconds_since(request.scheduled).0)
 }
 
 /// The time before each token after the first chunk and how many tokens had it. Counted, not repeated: a server may
 /// claim any number of tokens in a chunk.
-fn gaps(request: &RequestRecord) -> impl Iterator<Item = (f64, u64)> {
+pub(crate) fn gaps(request: &RequestRecord) -> impl Iterator<Item = (f64, u64)> {
     let most = request.generation.completion_tokens.map_or(u32::MAX, |count| count.tokens);
     request.generation.chunks.windows(2).map(move |pair| {
         let tokens = pair[1].tokens.unwrap_or(1).min(most).max(1);
@@ -49,7 +76,8 @@ fn gaps(request: &RequestRecord) -> impl Iterator<Item = (f64, u64)> {
     })
 }
 
-fn time_per_output_token(request: &RequestRecord) -> Option<f64> {
+/// Mean time per token after the first chunk, s.
+pub(crate) fn time_per_output_token(request: &RequestRecord) -> Option<f64> {
     let following = tokens_after_first_chunk(request)?;
     let last = request.generation.chunks.last()?.at;
     Some(last.seconds_since(request.generation.first_token?).0 / following)
@@ -73,7 +101,7 @@ mod tests {
     use super::*;
     use ai_energy_core::ErrorClass;
     use ai_energy_core::record::{
-        Chunk, Generation, OutputChannel, RequestError, TokenCount, TokenCountSource,
+        Chunk, Generation, Offer, OutputChannel, RequestError, TokenCount, TokenCountSource,
     };
 
     fn ms(value: u64) -> Stamp {
@@ -94,7 +122,13 @@ mod tests {
             completion_tokens: Some(TokenCount { tokens: 8, source: TokenCountSource::Server }),
             ..Generation::default()
         };
-        RequestRecord { id: "a".into(), prompt_index: 0, scheduled: ms(100), generation }
+        RequestRecord {
+            id: "a".into(),
+            prompt_index: 0,
+            scheduled: ms(100),
+            offer: Offer::default(),
+            generation,
+        }
     }
 
     #[test]
@@ -122,6 +156,19 @@ mod tests {
         let gaps = latency(&[bounded]).inter_token.unwrap();
         assert_eq!(gaps.count, u32::MAX as usize + 5);
         assert!((gaps.max - 0.010).abs() < 1e-12 && gaps.p50 < 1e-11);
+    }
+
+    #[test]
+    fn latency_of_a_planned_request_counts_from_its_instant_and_the_waiting_is_told_apart() {
+        let mut planned = request();
+        planned.offer = Offer { planned: true, admitted: Some(ms(101)), ..Offer::default() };
+        let found = latency(&[planned]);
+        let max = |part: Option<ai_energy_core::summary::Distribution>| part.unwrap().max;
+        assert!((max(found.time_to_first_token) - 0.050).abs() < 1e-12);
+        assert!((max(found.end_to_end) - 0.105).abs() < 1e-12);
+        assert!((max(found.queueing) - 0.001).abs() < 1e-12);
+        assert!((max(found.schedule_lag) - 0.001).abs() < 1e-12);
+        assert_eq!(latency(&[request()]).queueing, None);
     }
 
     #[test]

@@ -114,6 +114,9 @@ impl Observer for LiveMeter {
     }
 
     fn request_ended(&self, record: &RequestRecord) {
+        if record.offer.phase != PhaseKind::Load {
+            return;
+        }
         let mut inner = self.inner();
         inner.done += 1;
         inner.failed += usize::from(record.failed());
@@ -188,7 +191,9 @@ pub fn render_progress(state: &LiveState, width: usize, unicode: bool) -> String
         let left = clock(left + Duration::from_millis(999));
         return fit(&format!(" measuring {}  {left} left{watts}", kind.words()), width, &glyphs);
     }
-    let mut parts = vec![format!("{}/{}", state.done, state.total)];
+    // Where the time decides, nobody knows how many there will be.
+    let of = if state.total > 0 { format!("/{}", state.total) } else { String::new() };
+    let mut parts = vec![format!("{}{of}", state.done)];
     if state.failed > 0 {
         parts.push(format!("{} failed", state.failed));
     }

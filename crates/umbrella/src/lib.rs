@@ -61,6 +61,7 @@
 //! let record = core::runner::run(plan, Parts {
 //!     backend: Arc::new(backend),
 //!     prompts,
+//!     script: core::runner::Script::default(),
 //!     dataset: loaded.info,
 //!     checks,
 //!     sources: metrics::discover(&metrics::Options::default(), &metrics::Roots::default()),

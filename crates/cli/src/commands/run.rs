@@ -27,13 +27,13 @@ const CODECARBON: &str = "codecarbon";
 /// What made the run impossible. A run that went wrong half-way is no error here: it is reported, and the exit code says.
 pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
     let loaded = resolve::resolve(&arguments.source)?;
-    let generation = resolve::check(&loaded)?;
+    let checked = resolve::check(&loaded)?;
     block_on(async {
         let stop = Stop::new();
         let received = signals::listen(stop.clone());
         let target = crate::place::prepare(&loaded.value, &|name| std::env::var(name).ok())?;
         let session = tokio::select! {
-            session = Session::prepare(loaded, generation, globals, arguments.format) => session?,
+            session = Session::prepare(loaded, checked, globals, arguments.format) => session?,
             () = stop.cancelled() => return Err(CliError::Stopped(received.exit().unwrap_or(Exit::Interrupted))),
         };
         let (place, moved) = target.open()?;
@@ -107,7 +107,8 @@ fn write_all(
     let counted_later = report.record.requests.iter().any(|request| {
         matches!(&request.generation.completion_tokens, Some(count) if count.source == TokenCountSource::Tokenizer)
     });
-    if counted_later && let Err(fault) = journal::replace_requests(&place.run_dir, &report.record.requests) {
+    let requests = report.record.unmeasured.iter().chain(&report.record.requests);
+    if counted_later && let Err(fault) = journal::replace_requests(&place.run_dir, requests) {
         faults.push(fault);
     }
     match journal::write_record(&place.run_dir, report.record, context) {

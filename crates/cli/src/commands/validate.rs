@@ -15,9 +15,9 @@ use crate::{assemble, resolve};
 /// The first thing that would make a run fail.
 pub fn validate(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
     let loaded = resolve::resolve(&arguments.source)?;
-    let generation = resolve::check(&loaded)?;
+    let checked = resolve::check(&loaded)?;
     super::run::block_on(async {
-        let session = Session::prepare(loaded, generation, globals, arguments.format).await?;
+        let session = Session::prepare(loaded, checked, globals, arguments.format).await?;
         session.backend.close().await;
         let found = assemble::sources(&session.settings, &Roots::default());
         let channels: Vec<_> = found.sources.iter().flat_map(|source| source.channels().to_vec()).collect();

@@ -3,6 +3,7 @@
 //! Refuses to know files, environment and arguments (`resolve` does) and to build anything (`assemble` does).
 
 mod backend;
+mod load;
 mod scenario;
 
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 pub use backend::BackendSettings;
+pub use load::{LoadSettings, Pattern, SloSettings, StepSettings};
 pub use scenario::{InputShapes, ScenarioSettings};
 
 use crate::registry;
@@ -48,25 +50,6 @@ impl Default for Settings {
             reporter: ai_energy_reporters::Options::default(),
             output_dir: "./benchmark_output".to_owned(),
         }
-    }
-}
-
-/// How requests are offered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct LoadSettings {
-    /// Requests in flight at a time; a new one starts as soon as one ends (closed loop). Unset, with `backend.type:
-    /// pytorch`: `scenario.input_shapes.batch_size`.
-    #[schemars(range(min = 1))]
-    pub concurrency: usize,
-    /// Failures in a row that end the run early; 0 means never.
-    pub max_consecutive_failures: u32,
-}
-
-impl Default for LoadSettings {
-    fn default() -> Self {
-        let plan = ai_energy_core::LoadPlan::default();
-        Self { concurrency: plan.concurrency, max_consecutive_failures: plan.max_consecutive_failures }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::record::{
 };
 use serde_json::{Map, Value};
 
+pub use load::{FollowUp, Script};
 pub use sampler::{Sampled, Sampler};
 pub use tokio_util::sync::CancellationToken as Stop;
 
@@ -40,6 +41,8 @@ pub struct Parts {
     pub backend: Arc<dyn Backend>,
     /// What to send, one request each, in this order.
     pub prompts: Vec<Arc<FormattedPrompt>>,
+    /// What the load holds beside them.
+    pub script: Script,
     /// Where they come from.
     pub dataset: DatasetInfo,
     /// What validation looked at.
@@ -70,7 +73,6 @@ pub async fn run(plan: Plan, mut parts: Parts) -> RunRecord {
     let SourceDiscovery { sources, unavailable, warnings } = std::mem::take(&mut parts.sources);
     parts.warnings.extend(warnings);
     let observers: Arc<[Arc<dyn Observer>]> = std::mem::take(&mut parts.observers).into();
-    let counters_before = backend.token_counters().await;
     let synthetic_sources = sources.iter().any(|source| source.is_synthetic());
     let sampler = Sampler::start(sources, clock, plan.sampling_interval_ms, Arc::clone(&observers)).await;
     let idling = idle::Idling {
@@ -81,22 +83,39 @@ pub async fn run(plan: Plan, mut parts: Parts) -> RunRecord {
     };
     let idle_before = idling.measure(PhaseKind::IdleBefore).await;
 
-    let (mut record, prompts, tally) = begun(plan, parts, unavailable);
+    let (mut record, prompts, script, tally) = begun(plan, parts, unavailable);
     record.synthetic |= synthetic_sources;
     record.phases.extend(idle_before);
     observers.iter().for_each(|observer| observer.run_started(&record));
-    let offered =
-        load::Offered { backend: Arc::clone(&backend), prompts, clock, stop: stop.clone(), tally, observers };
+    let offered = load::Offered {
+        backend: Arc::clone(&backend),
+        prompts,
+        script,
+        clock,
+        stop: stop.clone(),
+        tally,
+        observers,
+    };
+    let warm_up = load::warm_up(&record.plan, &offered).await;
+    let counters_before = settled_counters(&*backend, warm_up.is_some()).await;
     let cpu_before = process_cpu_seconds();
-    let outcome = load::closed_loop(&record.plan, offered).await;
+    let outcome = load::measured(&record.plan, &offered, warm_up.as_ref().map(|(_, outcome)| outcome)).await;
     record.client = ClientUsage { load_cpu_seconds: Some(process_cpu_seconds() - cpu_before) };
     // Asked before idling: another client's tokens after the load are none of this run's.
-    let counters_after = settled_counters(&*backend, counters_before.is_some()).await;
+    let counters_after = match counters_before {
+        Some(_) if outcome.cool_down.is_none() => settled_counters(&*backend, true).await,
+        // A server counts the cool-down's tokens too.
+        _ => None,
+    };
     record.server_counters = counters_before.zip(counters_after).map(|(before, after)| [before, after]);
     let idle_after = idling.measure(PhaseKind::IdleAfter).await;
     let last = idle_after.map_or(outcome.end, |phase| phase.end);
     keep_sampled(&mut record, sampler.finish(outcome.start, outcome.end, last).await);
-    record.phases = phases(idle_before, &outcome, idle_after);
+    let warmed = warm_up.as_ref().map(|(phase, _)| *phase);
+    record.phases = phases(idle_before, warmed, &outcome, idle_after);
+    record.unmeasured = warm_up.map(|(_, warmed)| warmed.unmeasured).unwrap_or_default();
+    record.unmeasured.extend(outcome.unmeasured);
+    record.warnings.extend(outcome.warnings);
     (record.requests, record.ending) = (outcome.requests, outcome.ending);
     count_tokens(&*backend, &mut record, stop.is_cancelled()).await;
     backend.close().await;
@@ -110,7 +129,7 @@ fn begun(
     plan: Plan,
     parts: Parts,
     unavailable_sources: Vec<UnavailableSource>,
-) -> (RunRecord, Vec<Arc<FormattedPrompt>>, Arc<Tally>) {
+) -> (RunRecord, Vec<Arc<FormattedPrompt>>, Script, Arc<Tally>) {
     let backend = parts.backend.info();
     let record = RunRecord {
         plan,
@@ -122,6 +141,7 @@ fn begun(
         server_counters: None,
         phases: Vec::new(),
         requests: Vec::new(),
+        unmeasured: Vec::new(),
         channels: Vec::new(),
         readings: Vec::new(),
         unavailable_sources,
@@ -134,7 +154,7 @@ fn begun(
         warnings: parts.warnings,
         environment: parts.environment,
     };
-    (record, parts.prompts, parts.tally)
+    (record, parts.prompts, parts.script, parts.tally)
 }
 
 fn keep_sampled(record: &mut RunRecord, sampled: Sampled) {
@@ -155,15 +175,26 @@ async fn count_tokens(backend: &dyn Backend, record: &mut RunRecord, stopped: bo
         record.warnings.push(format!("counting tokens took longer than {seconds} s and was given up"));
     }
     if !record.plan.keep_text {
-        record.requests.iter_mut().for_each(|request| request.generation.text = None);
+        let all = record.requests.iter_mut().chain(&mut record.unmeasured);
+        all.for_each(|request| request.generation.text = None);
     }
 }
 
 /// The run's phases by their begin.
-fn phases(idle_before: Option<Phase>, outcome: &load::Outcome, idle_after: Option<Phase>) -> Vec<Phase> {
+fn phases(
+    idle_before: Option<Phase>,
+    warm_up: Option<Phase>,
+    outcome: &load::Outcome,
+    idle_after: Option<Phase>,
+) -> Vec<Phase> {
     let load = Phase { kind: PhaseKind::Load, start: outcome.start, end: outcome.end };
-    let drain = outcome.drain.map(|start| Phase { kind: PhaseKind::Drain, start, end: outcome.end });
-    idle_before.into_iter().chain([load]).chain(drain).chain(idle_after).collect()
+    let drain = outcome.drain.map(|start| Phase {
+        kind: PhaseKind::Drain,
+        start: start.min(outcome.end),
+        end: outcome.end,
+    });
+    let before = idle_before.into_iter().chain(warm_up);
+    before.chain([load]).chain(drain).chain(outcome.cool_down).chain(idle_after).collect()
 }
 
 /// CPU time of the whole process so far, s.
@@ -172,14 +203,11 @@ fn process_cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// The server's counters once they stand still: servers publish them a moment after the last byte. Bounded, since
-/// other clients may keep the server busy.
-async fn settled_counters(backend: &dyn Backend, has_counters: bool) -> Option<ServerCounters> {
-    if !has_counters {
-        return None;
-    }
+/// The server's counters; once they stand still, where `busy` says that it has just worked: servers publish them a moment
+/// after the last byte. Bounded, since other clients may keep the server busy.
+async fn settled_counters(backend: &dyn Backend, busy: bool) -> Option<ServerCounters> {
     let mut last = backend.token_counters().await?;
-    for _ in 0..COUNTER_READS {
+    for _ in 0..if busy { COUNTER_READS } else { 0 } {
         tokio::time::sleep(COUNTER_PAUSE).await;
         let now = backend.token_counters().await?;
         if now == last {

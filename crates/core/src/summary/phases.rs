@@ -52,6 +52,8 @@ pub enum Stretch {
     Steady,
     /// From the first slot that stayed free to the last request's end.
     Drain,
+    /// Requests after the measured ones that keep the load up while those end.
+    Cooldown,
     /// After the load, nothing sent.
     IdleAfter,
 }
@@ -66,6 +68,7 @@ impl Stretch {
             Stretch::Ramp => "ramp",
             Stretch::Steady => "steady",
             Stretch::Drain => "drain",
+            Stretch::Cooldown => "cool-down",
             Stretch::IdleAfter => "idle after",
         }
     }

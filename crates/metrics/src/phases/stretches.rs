@@ -17,6 +17,7 @@ pub fn stretches(record: &RunRecord) -> Vec<(Stretch, Window)> {
         let stretch = match phase.kind {
             PhaseKind::IdleBefore => Stretch::IdleBefore,
             PhaseKind::Warmup => Stretch::Warmup,
+            PhaseKind::Cooldown => Stretch::Cooldown,
             PhaseKind::IdleAfter => Stretch::IdleAfter,
             PhaseKind::Load => {
                 found.push((Stretch::Load, Window { start: phase.start, end: phase.end }));

@@ -83,6 +83,7 @@ pub(crate) fn record() -> RunRecord {
         dataset: dataset(),
         checks: Vec::new(),
         phases: vec![Phase { kind: PhaseKind::Load, start: at(1.0), end: at(11.0) }],
+        unmeasured: Vec::new(),
         requests: vec![request(0, 1.0, 6.0), request(1, 6.0, 11.0)],
         channels: Vec::new(),
         readings: Vec::new(),
@@ -112,7 +113,13 @@ pub(crate) fn request(index: usize, sent: f64, end: f64) -> RequestRecord {
         completion_tokens: Some(TokenCount { tokens: 40, source: TokenCountSource::Server }),
         ..Generation::default()
     };
-    RequestRecord { id: format!("test-1-{index}"), prompt_index: index, scheduled: at(sent), generation }
+    RequestRecord {
+        id: format!("test-1-{index}"),
+        prompt_index: index,
+        scheduled: at(sent),
+        offer: ai_energy_core::record::Offer::default(),
+        generation,
+    }
 }
 
 pub(crate) fn failed(index: usize, class: ErrorClass) -> RequestRecord {

@@ -27,6 +27,7 @@ pub(crate) fn run(found: SourceDiscovery, count: usize) -> RunRecord {
             inter_token: Duration::from_millis(5),
         }),
         prompts: (0..count).map(prompt).collect(),
+        script: ai_energy_core::runner::Script::default(),
         dataset: crate::common::dataset(),
         checks: Vec::new(),
         sources: found,

@@ -107,6 +107,7 @@ pub(crate) fn run(found: SourceDiscovery) -> RunRecord {
             inter_token: Duration::from_millis(5),
         }),
         prompts,
+        script: ai_energy_core::runner::Script::default(),
         dataset: common::dataset(),
         checks: Vec::new(),
         sources: found,

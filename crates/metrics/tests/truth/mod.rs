@@ -151,6 +151,7 @@ fn one(
         id: format!("r{number}"),
         prompt_index: number,
         scheduled: at(begin),
+        offer: ai_energy_core::record::Offer::default(),
         generation,
     };
     (request, end)

@@ -144,7 +144,10 @@ impl Observer for Journal {
 ///
 /// # Errors
 /// The file cannot be written; the journal's own stays.
-pub fn replace_requests(dir: &Path, requests: &[RequestRecord]) -> Result<Written, Fault> {
+pub fn replace_requests<'a>(
+    dir: &Path,
+    requests: impl IntoIterator<Item = &'a RequestRecord>,
+) -> Result<Written, Fault> {
     let path = dir.join(REQUESTS_FILE_NAME);
     let mut lines = Vec::new();
     for request in requests {

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use ai_energy_core::record::{Ending, Phase, PhaseKind};
-use ai_energy_core::{Fault, FaultKind, RunRecord, Stamp, Written};
+use ai_energy_core::{Fault, FaultKind, RequestRecord, RunRecord, Stamp, Written};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -81,7 +81,9 @@ pub fn write_record(dir: &Path, record: &RunRecord, context: &Context) -> Result
 pub fn read_run(dir: &Path) -> Result<StoredRun, Fault> {
     let path = dir.join(RECORD_FILE_NAME);
     let FileIn { context, mut record, .. } = read_file(&path)?;
-    record.requests = read_requests(&dir.join(REQUESTS_FILE_NAME))?;
+    let requests = read_requests(&dir.join(REQUESTS_FILE_NAME))?;
+    let measured = |request: &RequestRecord| request.offer.phase == PhaseKind::Load;
+    (record.requests, record.unmeasured) = requests.into_iter().partition(measured);
     (record.channels, record.readings) = read_readings(&dir.join(READINGS_FILE_NAME))?;
     let cut = record.ending == Ending::Unfinished;
     if cut {

@@ -50,7 +50,7 @@ fn draw_title(report: Report<'_>, page: &mut Page) {
         page.clean(&backend.model),
         format!("{server}{}", place.or(device).unwrap_or_default()),
         format!("{} ({})", load(report), page.clean(&record.dataset.name)),
-        format!("{} at a time", record.plan.load.concurrency),
+        record.plan.load.words(),
     ];
     let separator = format!(" {} ", page.glyphs.dot);
     page.parts((Style::Plain, " "), Style::Heading, &parts, &separator);

@@ -23,6 +23,7 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
         (between(report), latency.inter_token.as_ref()),
         ("per output token", latency.time_per_output_token.as_ref()),
         ("whole request", latency.end_to_end.as_ref()),
+        ("waiting for room", latency.queueing.as_ref().filter(|queueing| queueing.max > 0.0)),
         ("client's own delay", latency.schedule_lag.as_ref()),
     ];
     let rows: Vec<Row> = lines

@@ -133,6 +133,7 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
             inter_token: Some(distribution(0.011, 0.2, 12_542)),
             time_per_output_token: Some(distribution(0.0112, 0.1, successful)),
             end_to_end: Some(distribution(0.76, 0.2, successful)),
+            queueing: None,
             schedule_lag: Some(distribution(0.000_04, 3.0, successful)),
         },
         throughput: Throughput {

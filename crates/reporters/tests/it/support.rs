@@ -45,6 +45,7 @@ pub(crate) fn request(number: usize) -> RequestRecord {
         id: format!("request-{number}"),
         prompt_index: number,
         scheduled: Stamp(start),
+        offer: ai_energy_core::record::Offer::default(),
         generation: Generation {
             sent: Some(Stamp(start + 200_000)),
             first_token: Some(Stamp(start + 60_000_000)),
@@ -95,7 +96,7 @@ fn record() -> RunRecord {
         plan: Plan {
             name: "chat".to_owned(),
             run_id: "chat-20261123-142233-7f3a".to_owned(),
-            load: LoadPlan { concurrency: 8, max_consecutive_failures: 3 },
+            load: LoadPlan { concurrency: 8, ..LoadPlan::default() },
             generation: GenerationParams::default(),
             sampling_interval_ms: 100,
             idle_seconds: 0.0,
@@ -124,6 +125,7 @@ fn record() -> RunRecord {
             start: Stamp(1_000_000_000),
             end: Stamp(75_250_000_000),
         }],
+        unmeasured: Vec::new(),
         requests: (0..200).map(request).collect(),
         channels: vec![channel(
             "nvml:gpu0:energy",

@@ -1,0 +1,112 @@
+//! Load patterns of the real program against the simulator, whose own truth says when requests came.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use support::{Bench, endpoint, lines, quick, serve};
+
+/// `scheduled_ns` of a run's measured requests, from the first on, by prompt.
+fn planned(bench: &Bench) -> Vec<u64> {
+    let mut requests = lines(&bench.run_folder().join("requests.jsonl"));
+    requests.retain(|request| request["phase"].is_null());
+    let mut stamps: Vec<u64> =
+        requests.iter().map(|request| request["scheduled_ns"].as_u64().unwrap()).collect();
+    stamps.sort_unstable();
+    stamps.iter().map(|stamp| stamp - stamps[0]).collect()
+}
+
+#[test]
+fn an_open_loop_is_planned_by_its_seed_and_latency_counts_from_the_plan() {
+    let server = serve(quick());
+    let load = ["-n", "30", "--rate", "200", "--max-in-flight", "2", "--max-tokens", "6"];
+    let address = endpoint(&server);
+    let run = |seed: &str| {
+        let bench = Bench::new();
+        bench.run(&[&["run", "--endpoint", &address, "--load-seed", seed], &load[..]].concat()).expect(0);
+        bench
+    };
+    let (first, again, other) = (run("3"), run("3"), run("4"));
+    assert_eq!(planned(&first), planned(&again), "two runs plan the same instants");
+    assert_ne!(planned(&first), planned(&other));
+    let gaps: Vec<f64> = planned(&first).windows(2).map(|pair| (pair[1] - pair[0]) as f64 * 1e-9).collect();
+    let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+    // 29 exponential gaps: their mean is within half and twice the planned one in all but one seed of ten thousand.
+    assert!((0.0025..0.01).contains(&mean), "{mean}");
+    let report = first.report();
+    let latency = &report["figures"]["latency"];
+    let value = |name: &str, part: &str| latency[name][part].as_f64().unwrap();
+    // Each takes 7 ms or more, two at a time, and one comes every 5 ms: they have to wait.
+    assert!(value("queueing", "max") > 0.0);
+    assert!(value("time_to_first_token", "max") >= value("queueing", "max") + 0.002);
+    let requests = lines(&first.run_folder().join("requests.jsonl"));
+    for request in &requests {
+        let stamp = |name: &str| request[name].as_u64().unwrap();
+        assert!(stamp("scheduled_ns") <= stamp("admitted_ns") && stamp("admitted_ns") <= stamp("sent_ns"));
+        assert_eq!(request["planned"], true);
+    }
+}
+
+#[test]
+fn a_warm_up_reaches_the_server_and_no_figure() {
+    let server = serve(quick());
+    let bench = Bench::new();
+    let before = server.truth().len();
+    let load = ["-n", "5", "-c", "2", "--warmup", "4", "--max-tokens", "6", "load.cooldown_seconds=0.05"];
+    bench.run(&[&["run", "--endpoint", &endpoint(&server)], &load[..]].concat()).expect(0);
+    let requests = lines(&bench.run_folder().join("requests.jsonl"));
+    let of = |phase: Value| requests.iter().filter(|request| request["phase"] == phase).count();
+    assert_eq!((of(Value::Null), of("warmup".into())), (5, 4));
+    assert!(of("cooldown".into()) >= 1);
+    let report = bench.report();
+    assert_eq!(report["summary"]["total_prompts"], 5);
+    assert_eq!(report["figures"]["latency"]["end_to_end"]["count"], 5);
+    // One probe of the model, and every request of every phase.
+    assert_eq!(server.truth().len() - before, requests.len() + 1);
+    let record = support::json(&bench.run_folder().join("record.json"));
+    let kinds: Vec<&str> = record["record"]["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|phase| phase["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["warmup", "load", "cooldown"]);
+    let again =
+        bench.run(&["summarize", &bench.run_folder().to_string_lossy(), "--format", "json"]).expect(0);
+    let again: Value = serde_json::from_str(&again.out).unwrap();
+    assert_eq!(again["figures"], report["figures"], "the folder alone gives the same figures");
+}
+
+#[test]
+fn a_profile_sends_its_steps_with_their_own_lengths() {
+    let server = serve(support::Options {
+        ttft: "0ms".parse().unwrap(),
+        inter_token: "0ms".parse().unwrap(),
+        ..quick()
+    });
+    let bench = Bench::new();
+    bench.run(&["run", "--endpoint", &endpoint(&server), "--profile", "short_tokens"]).expect(0);
+    let report = bench.report();
+    assert_eq!(report["summary"]["total_prompts"], 20);
+    let requests = lines(&bench.run_folder().join("requests.jsonl"));
+    for request in &requests {
+        let tokens = request["completion_tokens"]["tokens"].as_u64().unwrap();
+        assert!((50..=150).contains(&tokens), "{tokens}");
+    }
+    let different: std::collections::BTreeSet<u64> =
+        requests.iter().map(|request| request["completion_tokens"]["tokens"].as_u64().unwrap()).collect();
+    assert!(different.len() > 5, "lengths are drawn: {different:?}");
+    assert_eq!(report["config"]["dataset"], "profile short_tokens");
+}
+
+#[test]
+fn contradictions_are_refused_before_anything_is_asked() {
+    let bench = Bench::new();
+    let done = bench.run(&["run", "--endpoint", "http://127.0.0.1:9", "--rate", "5", "-c", "3"]).expect(2);
+    done.says(&["load.concurrency", "--concurrency", "load.max_in_flight"]);
+    let done = bench.run(&["run", "--endpoint", "http://127.0.0.1:9", "--profile", "lihgt"]).expect(2);
+    done.says(&["load.profile", "light"]);
+    let done = bench.run(&["run", "--slo", "tfft=5"]).expect(2);
+    done.says(&["tfft", "ttft"]);
+}
