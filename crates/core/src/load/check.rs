@@ -107,7 +107,7 @@ impl Step {
             wrong("ramp_from", cause, "set duration_seconds of the same step");
         }
         if let super::Law::Gamma { burstiness } = law
-            && !(burstiness >= 0.01 && burstiness <= 1e4)
+            && !(0.01..=1e4).contains(&burstiness)
         {
             wrong("burstiness", format!("{burstiness} is out of range"), "give 0.01 to 10000; 1 is Poisson");
         }
