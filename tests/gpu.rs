@@ -85,6 +85,10 @@ fn every_report_carries_the_joules_that_left_the_gpu() {
         done.out
     );
     in_the_other_files(&bench, &report, wh);
+    let again = bench.run(&["summarize", folder.to_str().unwrap(), "--format", "json"]).expect(0);
+    let first = std::fs::read(folder.join("benchmark_report.json")).unwrap();
+    assert_eq!(again.out.as_bytes(), first, "the folder alone gives the same bytes");
+    assert!(lines(&folder.join("gpu_states.jsonl")).len() >= 3, "the GPU was looked at once a second");
 }
 
 /// The same figure in CSV, CodeCarbon's and AI Energy Score's files.

@@ -8,7 +8,12 @@
 mod gpu;
 mod support;
 
-use gpu::{FakeNvml, Fault, Script, arguments, code, command, faulty, gpus, of_gpu, row, steady};
+use gpu::{
+    FakeNvml, Fault, Script, State, arguments, check, code, command, faulty, gpus, of_gpu, row, steady,
+};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use support::{Bench, done, json};
 
@@ -58,6 +63,41 @@ fn a_reading_that_hangs_under_load() {
     let (_bench, report, printed) = without_gpu_energy(&faulty(gpus(1), hang), &[]);
     assert!(reason(&report).contains("hangs"), "{}", reason(&report));
     assert!(printed.contains("hangs"), "{printed}");
+}
+
+#[test]
+fn a_killed_run_keeps_what_its_gpus_told() {
+    let mut script = gpus(1);
+    script.devices[0].states = vec![State { throttle: 4, ..State::default() }];
+    let (bench, fake, (_server, address)) = (Bench::new(), FakeNvml::new(&script).unwrap(), steady());
+    let load = ["--dataset", "synthetic", "-n", "600", "--max-tokens", "40", "metrics.sources=[nvml]"];
+    let run = [&["run", "--endpoint", &address, "metrics.idle_seconds=0"][..], &load].concat();
+    let mut child = command(&bench, &fake, &run).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let written = |name: &str| {
+        let folder = std::fs::read_dir(bench.path("benchmark_output")).ok()?.next()?.ok()?.path();
+        Some(std::fs::read_to_string(folder.join(name)).ok()?.lines().count())
+    };
+    // Looks come once a second, so the third lies within the load's first requests or after them.
+    while written("requests.jsonl").unwrap_or(0) < 3 || written("gpu_states.jsonl").unwrap_or(0) < 3 {
+        assert!(
+            Instant::now() < deadline && child.try_wait().unwrap().is_none(),
+            "the run does not come to its load"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let folder = bench.run_folder();
+    let again = || bench.run(&["summarize", folder.to_str().unwrap(), "--format", "json"]).expect(4).out;
+    let first = again();
+    assert_eq!(first, again(), "the same bytes");
+    let report: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(report["gpu_stats"]["gpu_0"]["temperature_c"], 61.0);
+    assert_eq!(check(&report, "temperature").0, "ok");
+    let throttling = check(&report, "throttling");
+    assert!(throttling.0 == "warning" && throttling.1.contains("software_power_cap"), "{throttling:?}");
+    assert!(of_gpu(&report["figures"]["energy"]["domains"])["energy"]["value"].is_f64());
 }
 
 #[test]

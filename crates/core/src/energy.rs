@@ -227,6 +227,17 @@ pub struct GpuSample {
     pub state: GpuState,
 }
 
+/// The GPUs as they were last seen within the load, `start..=end`; where the load was shorter than a look, as last seen
+/// since it began.
+pub fn last_states(samples: &[GpuSample], start: Stamp, end: Stamp) -> Vec<GpuState> {
+    let latest = |until: Option<Stamp>| {
+        let then = samples.iter().map(|sample| sample.at).filter(|at| *at >= start);
+        then.filter(|at| until.is_none_or(|until| *at <= until)).max()
+    };
+    let Some(last) = latest(Some(end)).or_else(|| latest(None)) else { return Vec::new() };
+    samples.iter().filter(|sample| sample.at == last).map(|sample| sample.state.clone()).collect()
+}
+
 /// Something that can be read for energy or power. Lives on the sampler's thread alone.
 pub trait EnergySource: Send {
     /// The channels this source reads, fixed for its life, in the order that `read` reports them.
@@ -297,4 +308,25 @@ pub struct SourceDiscovery {
     pub unavailable: Vec<UnavailableSource>,
     /// Things the user should know about what was found.
     pub warnings: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gpus_of_a_load_are_those_last_seen_in_it_or_else_since() {
+        let look = |at: u64, index: u32| GpuSample {
+            at: Stamp(at),
+            state: GpuState { index, ..GpuState::default() },
+        };
+        let looks = [look(1, 0), look(5, 1), look(5, 2), look(9, 3)];
+        let seen = |start: u64, end: u64| -> Vec<u32> {
+            last_states(&looks, Stamp(start), Stamp(end)).iter().map(|state| state.index).collect()
+        };
+        assert_eq!(seen(0, 4), [0]);
+        assert_eq!(seen(2, 8), [1, 2], "both GPUs of one look");
+        assert_eq!(seen(6, 7), [3], "the load was shorter than a look");
+        assert!(seen(10, 11).is_empty());
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Stamp;
-use crate::energy::{Channel, EnergyReading};
+use crate::energy::{Channel, EnergyReading, GpuSample};
 use crate::phase::PhaseKind;
 use crate::record::{RequestRecord, RunRecord};
 
@@ -29,6 +29,9 @@ pub trait Observer: Send + Sync {
 
     /// One round of readings. `channels` is the whole run's list.
     fn readings(&self, _channels: &[Channel], _readings: &[EnergyReading]) {}
+
+    /// The GPUs as they were just seen, about once a second.
+    fn gpu_states(&self, _samples: &[GpuSample]) {}
 
     /// The load is over.
     fn load_ended(&self, _at: Stamp) {}

@@ -307,8 +307,8 @@ pub struct RunRecord {
     pub unavailable_sources: Vec<UnavailableSource>,
     /// GPUs as they were last seen within the load.
     pub gpu_states: Vec<GpuState>,
-    /// GPUs as they were seen about once a second, by time.
-    #[serde(default)]
+    /// GPUs as they were seen about once a second, by time. Missing in a [head](RunRecord::head).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gpu_samples: Vec<GpuSample>,
     /// What sampling cost.
     pub sampler: SamplerStats,
@@ -329,7 +329,7 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// Everything but the long lists (requests, channels, readings), which a journal keeps in files of their own.
+    /// Everything but the long lists (requests, channels, readings, looks at the GPUs), which a journal keeps in files of their own.
     #[must_use]
     pub fn head(&self) -> Self {
         Self {
@@ -346,7 +346,7 @@ impl RunRecord {
             readings: Vec::new(),
             unavailable_sources: self.unavailable_sources.clone(),
             gpu_states: self.gpu_states.clone(),
-            gpu_samples: self.gpu_samples.clone(),
+            gpu_samples: Vec::new(),
             sampler: self.sampler.clone(),
             client: self.client,
             grid: self.grid.clone(),

@@ -2,6 +2,11 @@
 //!
 //! Asked once, before a run, and only where the user gave both a token and a zone: a place is never inferred. Refuses to
 //! fail a run: what cannot be asked is a warning, and the tables stand in.
+//!
+//! Names of the request and the answer are those of the service's API reference, `/v3/carbon-intensity/latest`
+//! (portal.electricitymaps.com, "API Reference" and "Getting started"). It says that the service falls back on the place
+//! of the caller's address where it does not know the zone, unless `shouldUseFallbackCallerLookup` is false; and that the
+//! default `emissionFactorType` is `lifecycle`, the kind of the table by country, which is asked for by name here.
 
 use std::time::Duration;
 
@@ -17,6 +22,9 @@ pub const TOKEN_VARIABLE: &str = "ELECTRICITYMAPS_API_TOKEN";
 
 /// Longest time for the answer.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// What the intensity is to include.
+const KIND: &str = "lifecycle";
 
 /// Whom to ask about the grid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,7 +44,8 @@ impl Default for GridOptions {
     }
 }
 
-/// The part of the answer that is used.
+/// The part of the answer that is used. Further fields are `updatedAt`, `createdAt`, `estimationMethod` and, in newer
+/// answers, `temporalGranularity`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
@@ -60,7 +69,8 @@ pub async fn ask(options: &GridOptions, token: Option<&str>) -> Result<Option<Gr
     let fault = |cause: String| Fault::new(FaultKind::Backend, "Electricity Maps", cause);
     let client = client(token).map_err(fault)?;
     let url = format!("{}/v3/carbon-intensity/latest", options.endpoint.trim_end_matches('/'));
-    let sent = client.get(&url).query(&[("zone", zone)]).send().await;
+    let query = [("zone", zone), ("emissionFactorType", KIND), ("shouldUseFallbackCallerLookup", "false")];
+    let sent = client.get(&url).query(&query).send().await;
     let response = sent.map_err(|error| fault(format!("cannot be reached: {}", reason(&error))))?;
     match response.status() {
         status if status.is_success() => {}
@@ -77,6 +87,10 @@ pub async fn ask(options: &GridOptions, token: Option<&str>) -> Result<Option<Gr
         .json()
         .await
         .map_err(|error| fault(format!("answers something else: {}", reason(&error))))?;
+    if !answer.zone.eq_ignore_ascii_case(zone) {
+        return Err(fault(format!("answers for zone `{}`, and zone `{zone}` was asked for", answer.zone))
+            .remedy("see that metrics.grid.zone is one of its zones, such as DE or US-CAL-CISO"));
+    }
     if !(answer.carbon_intensity.is_finite() && answer.carbon_intensity >= 0.0) {
         return Err(fault(format!("answers {} g/kWh, which is no intensity", answer.carbon_intensity)));
     }
@@ -84,7 +98,7 @@ pub async fn ask(options: &GridOptions, token: Option<&str>) -> Result<Option<Gr
         zone: answer.zone,
         g_per_kwh: answer.carbon_intensity,
         at: answer.datetime,
-        kind: answer.emission_factor_type.unwrap_or_else(|| "lifecycle".to_owned()),
+        kind: answer.emission_factor_type.unwrap_or_else(|| KIND.to_owned()),
         estimated: answer.is_estimated,
         source: "Electricity Maps".to_owned(),
     }))

@@ -19,6 +19,14 @@ const BY_US_STATE: &str = include_str!("../data/grid_carbon_us_states.csv");
 
 const OWID_LICENCE: &str = "CC BY 4.0: Our World in Data, from Ember's yearly electricity data and the Energy Institute's Statistical Review";
 
+/// eGRID's subregions (EPA eGRID2023 Technical Guide), which follow the grid and not state borders. The shipped table
+/// has states alone; a subregion's rate can be set by hand.
+const EGRID_SUBREGIONS: [&str; 27] = [
+    "AKGD", "AKMS", "AZNM", "CAMX", "ERCT", "FRCC", "HIMS", "HIOA", "MROE", "MROW", "NEWE", "NWPP", "NYCW",
+    "NYLI", "NYUP", "PRMS", "RFCE", "RFCM", "RFCW", "RMPA", "SPNO", "SPSO", "SRMV", "SRMW", "SRSO", "SRTV",
+    "SRVC",
+];
+
 /// Countries and territories of ISO 3166-1 that the table has no row for.
 const WITHOUT_ROW: [(&str, &str); 36] = [
     ("AIA", "Anguilla"),
@@ -241,6 +249,14 @@ fn set_region(location: &mut Location, written: &str) -> Result<(), Fault> {
     let state =
         states().find(|row| row.name.eq_ignore_ascii_case(&name) || row.code.eq_ignore_ascii_case(code));
     let Some(state) = state else {
+        if EGRID_SUBREGIONS.iter().any(|known| known.eq_ignore_ascii_case(written)) {
+            let cause =
+                format!("`{written}` is a subregion of eGRID, and the shipped table has states alone");
+            return Err(usage("metrics.region", cause).remedy(
+                "name the state, or set metrics.carbon_intensity_g_per_kwh to the subregion's CO2e total output \
+                 emission rate from EPA's table, lb/MWh × 0.4536",
+            ));
+        }
         let fault = usage("metrics.region", format!("`{written}` is no state of the USA"));
         let close = nearest(&name, states().map(|row| row.name));
         return Err(match close.is_empty() {
@@ -312,6 +328,9 @@ mod tests {
         assert!(swapped.remedy.contains("DEU"), "{swapped}");
         let state = at(Some("USA"), Some("californa")).unwrap_err();
         assert!(state.remedy.contains("`california`"), "{state}");
+        let subregion = at(Some("USA"), Some("camx")).unwrap_err();
+        assert!(subregion.cause.contains("subregion of eGRID"), "{subregion}");
+        assert!(subregion.remedy.contains("0.4536"), "{subregion}");
         assert!(at(Some("USA"), Some("usa")).is_err(), "the whole country is no region of itself");
     }
 

@@ -28,18 +28,36 @@ fn server(status: &'static str, body: &'static str) -> (GridOptions, JoinHandle<
     (GridOptions { zone: Some("DE".to_owned()), endpoint }, thread)
 }
 
-const ANSWER: &str = r#"{"zone":"DE","carbonIntensity":302,"datetime":"2026-11-23T17:00:00.000Z","updatedAt":"x",
-    "emissionFactorType":"lifecycle","isEstimated":true,"estimationMethod":"y"}"#;
+/// An answer as the service's reference shows it.
+const ANSWER: &str = r#"{"zone":"DE","carbonIntensity":302,"datetime":"2026-11-23T17:00:00.000Z",
+    "updatedAt":"2026-11-23T16:45:44.917Z","createdAt":"2026-11-20T18:42:35.805Z","emissionFactorType":"lifecycle",
+    "isEstimated":true,"estimationMethod":"TIME_SLICER_AVERAGE","temporalGranularity":"hourly"}"#;
 
 #[tokio::test]
-async fn the_hours_intensity_is_asked_for_with_token_and_zone() {
+async fn the_hours_intensity_is_asked_for_with_token_and_zone_and_never_by_the_callers_place() {
     let (options, thread) = server("200 OK", ANSWER);
     let found = ask(&options, Some("a-secret")).await.unwrap().unwrap();
     assert_eq!((found.zone.as_str(), found.g_per_kwh, found.estimated), ("DE", 302.0, Some(true)));
     assert_eq!((found.at.as_str(), found.kind.as_str()), ("2026-11-23T17:00:00.000Z", "lifecycle"));
     let request = thread.join().unwrap();
-    assert!(request.starts_with("GET /v3/carbon-intensity/latest?zone=DE HTTP/1.1\r\n"), "{request}");
-    assert!(request.to_lowercase().contains("auth-token: a-secret\r\n"), "{request}");
+    let (line, rest) = request.split_once(" HTTP/1.1\r\n").unwrap();
+    let (path, query) = line.split_once('?').unwrap();
+    let mut query: Vec<&str> = query.split('&').collect();
+    query.sort_unstable();
+    assert_eq!(path, "GET /v3/carbon-intensity/latest");
+    assert_eq!(query, ["emissionFactorType=lifecycle", "shouldUseFallbackCallerLookup=false", "zone=DE"]);
+    assert!(rest.to_lowercase().contains("auth-token: a-secret\r\n"), "{rest}");
+}
+
+#[tokio::test]
+async fn what_was_measured_and_not_estimated_has_no_method() {
+    let measured = r#"{"zone":"DE","carbonIntensity":322,"datetime":"2019-05-21T00:00:00.000Z",
+        "updatedAt":"2022-04-07T15:32:21.002Z","createdAt":"2022-02-08T06:20:31.772Z",
+        "emissionFactorType":"lifecycle","isEstimated":false,"estimationMethod":null}"#;
+    let (options, thread) = server("200 OK", measured);
+    let found = ask(&options, Some("a-secret")).await.unwrap().unwrap();
+    thread.join().unwrap();
+    assert_eq!((found.g_per_kwh, found.estimated), (322.0, Some(false)));
 }
 
 #[tokio::test]
@@ -59,6 +77,12 @@ async fn what_goes_wrong_is_said_without_the_token() {
         ("401 Unauthorized", "{}", "refuses the token"),
         ("404 Not Found", "{}", "404"),
         ("200 OK", "<html>", "something else"),
+        // What the service falls back on where it knows the caller's address and not the zone.
+        (
+            "200 OK",
+            r#"{"zone":"US-CAR-DUK","carbonIntensity":144,"datetime":"x","emissionFactorType":"lifecycle"}"#,
+            "zone `US-CAR-DUK`, and zone `DE` was asked for",
+        ),
         ("200 OK", r#"{"zone":"DE","carbonIntensity":-3,"datetime":"x"}"#, "no intensity"),
     ] {
         let (options, thread) = server(status, body);

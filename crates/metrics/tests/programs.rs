@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use ai_energy_core::energy::{ChannelKind, Domain, SourceDiscovery};
+use ai_energy_core::summary::Verdict;
 use ai_energy_core::{Clock, ReadFault};
 use ai_energy_metrics::{Options, Roots, SourceSelection, SummaryOptions, discover, summarize};
 
@@ -72,6 +73,26 @@ fn a_controllers_watts_are_the_nodes_and_each_call_is_given_its_arguments() {
     discover(&quick, &roots);
     let said = fs::read_to_string(dir.path().join("said")).unwrap();
     assert_eq!(said, "-I lanplus -H far -U me -E dcmi power reading\n");
+}
+
+#[test]
+fn only_a_controller_of_another_host_can_see_a_server_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let ipmitool = program(dir.path(), "ipmitool", DCMI);
+    let roots = Roots { ipmitool: ipmitool.into(), ..bare(dir.path()) };
+    fs::create_dir_all(dir.path().join("dev")).unwrap();
+    fs::write(dir.path().join("dev/ipmi0"), "").unwrap();
+    let verdict = |host: Option<&str>| {
+        let mut asked = options("ipmi");
+        asked.ipmi.interval_seconds = 0.1;
+        asked.ipmi.host = host.map(str::to_owned);
+        let mut record = run::run(discover(&asked, &roots), 2);
+        record.backend.endpoint = Some("http://10.1.2.3:8000/v1".to_owned());
+        let validity = summarize(&record, &SummaryOptions::default()).validity;
+        validity.checks.iter().find(|check| check.name == "server_host").unwrap().verdict
+    };
+    assert_eq!(verdict(Some("bmc.far")), Verdict::Ok);
+    assert_eq!(verdict(None), Verdict::Warning, "this machine's controller sees this machine alone");
 }
 
 #[test]

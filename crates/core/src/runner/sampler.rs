@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::clock::{Clock, Stamp};
-use crate::energy::{Channel, EnergyReading, EnergySource, GpuSample, GpuState, ReadFault};
+use crate::energy::{Channel, EnergyReading, EnergySource, GpuSample, GpuState, ReadFault, last_states};
 use crate::observer::Observer;
 use crate::record::{SamplerFault, SamplerStats};
 use kept::{Kept, Rounds, SleepWatch, given_up};
@@ -148,7 +148,7 @@ impl Sampler {
 
 /// Puts together what a run keeps.
 fn sampled(channels: Vec<Channel>, mut rounds: Rounds, load: Load, cpu_seconds: Option<f64>) -> Sampled {
-    let gpu_states = rounds.states_of(Some(load));
+    let gpu_states = last_states(&rounds.gpu_samples, load.start, load.end);
     let stats = SamplerStats {
         rounds: rounds.count,
         cpu_seconds,
@@ -199,7 +199,9 @@ impl Loop {
                 Ok(load) => {
                     self.last_round(load.last);
                     // A load shorter than a round was not seen: then the GPUs as they are now, idle as they may be.
-                    if self.kept.with(|rounds| rounds.states_of(Some(load)).is_empty()) {
+                    let unseen =
+                        |rounds: &mut Rounds| rounds.gpu_samples.iter().all(|sample| sample.at < load.start);
+                    if self.kept.with(unseen) {
                         self.look_at_gpus();
                     }
                     return;
@@ -255,7 +257,13 @@ impl Loop {
             self.kept.begin_source(number);
             let states = catch_unwind(AssertUnwindSafe(|| slot.source.gpu_states()));
             self.kept.end_source();
-            self.kept.add_states(at, states.unwrap_or_default());
+            let sample = |state| GpuSample { at, state };
+            let samples: Vec<GpuSample> = states.unwrap_or_default().into_iter().map(sample).collect();
+            if samples.is_empty() {
+                continue;
+            }
+            self.kept.add_states(&samples);
+            self.observers.iter().for_each(|observer| observer.gpu_states(&samples));
         }
     }
 }

@@ -11,7 +11,7 @@ use ai_energy_core::energy::{Channel, ChannelKind, Domain, GainSource, Instrumen
 use ai_energy_core::figure::Provenance;
 
 use super::amd::{SLEEPS, sleeps, status_file, waking, wanted};
-use super::sysfs::{Files, Value, attribute, device_name, monitors, refusal};
+use super::sysfs::{Files, Value, attribute, device_name, monitors, opening, refusal};
 use super::{Found, Search, missing};
 use crate::machine;
 
@@ -92,9 +92,7 @@ fn look(
     for (value, what, source, kind) in kinds {
         let Some(value) = value else { continue };
         if let Err(error) = value.read() {
-            let remedy =
-                format!("`sudo chmod a+r {}`, or for good a udev rule that does so", value.path().display());
-            return Err(refusal(value.path(), &error, &remedy));
+            return Err(refusal(value.path(), &error, &opening(value.path())));
         }
         let channel = Channel {
             name: format!("{NAME}:gpu{index}:{what}"),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use ai_energy_core::energy::{Channel, ChannelKind, Domain, GainSource, Instrument, Scope};
 use ai_energy_core::figure::Provenance;
 
-use super::sysfs::{Files, Value, attribute, monitors, number, refusal};
+use super::sysfs::{Files, Value, attribute, monitors, number, opening, refusal};
 use super::{Found, Search, missing};
 use crate::machine;
 
@@ -48,11 +48,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
         let Some(file) = attribute(&monitor, &["power1_average"]) else { continue };
         let value = Value::File(file, 1);
         if let Err(error) = value.read() {
-            let (reason, remedy) = refusal(
-                value.path(),
-                &error,
-                "run as root, or make the power1_average files readable by a udev rule",
-            );
+            let (reason, remedy) = refusal(value.path(), &error, &opening(value.path()));
             return Found::unavailable(NAME, Domain::Cpu, reason, remedy);
         }
         let interval = attribute(&monitor, &["power1_average_interval"]);

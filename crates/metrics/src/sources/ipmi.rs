@@ -19,6 +19,9 @@ use crate::options::Roots;
 /// The source's name.
 pub(super) const NAME: &str = "ipmi";
 
+/// Identity of this machine's own controller.
+pub(super) const THIS_MACHINE: &str = "ipmi:this machine";
+
 /// Power supplies report within a few per cent; no norm binds them.
 const GAIN_CI95: f64 = 0.05;
 
@@ -120,19 +123,20 @@ fn remedy(error: &ProgramError) -> &'static str {
         ProgramError::Slow(..) => "try `ipmitool dcmi power reading` by hand",
         ProgramError::Failed(said) if said.contains("activated") => "ipmitool dcmi power activate",
         ProgramError::Failed(said) if said.contains("Could not open") || said.contains("ermission") => {
-            "run as root, or give this user the device: `sudo chmod a+rw /dev/ipmi0`, or for good a udev rule that does so"
+            "run as root, or until the next boot `sudo chmod a+rw /dev/ipmi0`, or for good `echo 'KERNEL==\"ipmi*\", \
+             MODE=\"0666\"' | sudo tee /etc/udev/rules.d/70-ipmi.rules`"
         }
         ProgramError::Failed(_) => "",
     }
 }
 
 fn channel(options: &IpmiOptions) -> Channel {
-    let place = options.host.as_deref().unwrap_or("this machine");
+    let identity = options.host.as_ref().map_or(THIS_MACHINE.to_owned(), |host| format!("{NAME}:{host}"));
     Channel {
         name: format!("{NAME}:power"),
         domain: Domain::Node,
-        device: format!("management controller of {place}"),
-        device_id: format!("{NAME}:{place}"),
+        device: format!("management controller of {}", identity.trim_start_matches("ipmi:")),
+        device_id: identity,
         kind: ChannelKind::Power { averaging_ms: None },
         provenance: Provenance::Measured,
         source: "IPMI DCMI power reading".to_owned(),

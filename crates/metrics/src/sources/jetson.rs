@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ai_energy_core::energy::{Channel, ChannelKind, Domain, GainSource, Instrument, Scope};
 use ai_energy_core::figure::Provenance;
 
-use super::sysfs::{Files, Value, entries, monitors, refusal};
+use super::sysfs::{Files, Value, entries, monitors, opening, refusal};
 use super::{Found, Search, missing};
 use crate::machine;
 
@@ -28,11 +28,7 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
     for (rail, value) in rails(&search.roots.sys) {
         let Some((domain, scope, contains)) = role(&rail) else { continue };
         if let Err(error) = value.read() {
-            let (reason, remedy) = refusal(
-                value.path(),
-                &error,
-                "run as root, or make the monitor's files readable by a udev rule",
-            );
+            let (reason, remedy) = refusal(value.path(), &error, &opening(value.path()));
             return Found::unavailable(NAME, domain, reason, remedy);
         }
         parts.push((channel(&rail, domain, scope, contains), value));

@@ -31,7 +31,7 @@ mod wall_meter;
 
 use std::time::Duration;
 
-use ai_energy_core::energy::{Domain, EnergySource, SourceDiscovery, UnavailableSource};
+use ai_energy_core::energy::{Channel, Domain, EnergySource, SourceDiscovery, UnavailableSource};
 
 use crate::machine;
 use crate::options::{Options, Roots};
@@ -236,6 +236,14 @@ pub const SOURCES: &[SourceKind] = &[
         discover: ram_model::discover,
     },
 ];
+
+/// `true` where the channel is of a source that the user set to a machine of their choice: it may see a server that runs
+/// elsewhere. All others see the machine that this program runs on.
+pub(crate) fn sees_the_users_choice(channel: &Channel) -> bool {
+    let source = channel.name.split(':').next().unwrap_or_default();
+    let always = [prometheus::NAME, redfish::NAME, wall_meter::NAME].contains(&source);
+    always || (source == ipmi::NAME && channel.device_id != ipmi::THIS_MACHINE)
+}
 
 /// Looks at the machine for every source that `options` select.
 pub fn discover(options: &Options, roots: &Roots) -> SourceDiscovery {

@@ -24,7 +24,7 @@ const GAIN_CI95: f64 = 0.05;
 
 /// What opens the events to a user who is not root.
 const REMEDY: &str = "run as root, or `sudo sysctl kernel.perf_event_paranoid=0`, or give the program the capability: \
-                      `sudo setcap cap_perfmon=ep` and its path";
+                      `sudo setcap cap_perfmon=ep` and its path; a container needs `--cap-add PERFMON`";
 
 /// The kernel's events that are whole domains; those of cores and of graphics inside a package are parts of it.
 const EVENTS: [(&str, &str, Domain, Scope); 3] = [

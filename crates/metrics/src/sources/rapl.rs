@@ -24,6 +24,9 @@ pub(super) const NAME: &str = "rapl";
 /// Relative error at 95 %, from published comparisons of RAPL with meters on server processors of the last decade.
 const GAIN_CI95: f64 = 0.05;
 
+/// Makes the counters readable whenever the kernel shows a zone.
+const RULE: &str = r#"echo 'SUBSYSTEM=="powercap", RUN+="/bin/chmod -f a+r /sys%p/energy_uj"' | sudo tee /etc/udev/rules.d/70-rapl.rules"#;
+
 /// The counters move every millisecond or so.
 const PROBE: Burst = Burst { limit: Duration::from_millis(20), pause: Duration::from_micros(300) };
 
@@ -65,7 +68,9 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
                 channels.push(channel(zone, &zones, domain, counts));
                 files.push(file);
             }
-            Err(error) => refused = refused.or(Some(refusal(&file, &error))),
+            Err(error) => {
+                refused = refused.or_else(|| Some(refusal(&file, &error, machine::container(search.roots))))
+            }
         }
     }
     let counted = |domain: Domain| channels.iter().any(|channel| channel.counts && channel.domain == domain);
@@ -121,14 +126,28 @@ fn absent(search: &Search<'_>) -> (String, String) {
         return (because("in this virtual machine".to_owned()), "measure on the host itself".to_owned());
     }
     match machine::container(search.roots) {
-        Some(kind) => (
-            because(format!("in this container ({kind})")),
-            format!("mount the host's {folder} into the container read-only"),
-        ),
+        Some(kind) => (because(format!("in this container ({kind})")), unmasking(kind).to_owned()),
         None => (
             because(format!("under {folder}")),
-            "load the kernel module intel_rapl_common, if the processor has RAPL".to_owned(),
+            "load the kernel's module, if the processor has RAPL: `sudo modprobe intel_rapl_msr`".to_owned(),
         ),
+    }
+}
+
+/// How to show the counters to a container of this kind. Engines hide them since CVE-2020-8694 by a mask over the folder
+/// that the links of the powercap class lead to, which mounting the class does not lift.
+fn unmasking(kind: &str) -> &'static str {
+    match kind {
+        "docker" => {
+            "start the container as root with `--security-opt systempaths=unconfined`, or measure on the host"
+        }
+        "podman" => {
+            "start the container with sudo and `--security-opt unmask=/sys/devices/virtual/powercap`, or measure on the host"
+        }
+        "kubernetes" => {
+            "set `privileged: true` in the container's securityContext, or measure on the node itself"
+        }
+        _ => "show /sys/devices/virtual/powercap to the container, or measure on the host",
     }
 }
 
@@ -212,19 +231,20 @@ fn read_number(file: &Path) -> Result<u64, Error> {
 }
 
 /// Reason and remedy for a counter that cannot be read.
-fn refusal(file: &Path, error: &Error) -> (String, String) {
+fn refusal(file: &Path, error: &Error, container: Option<&str>) -> (String, String) {
     let reason = match error.kind() {
         ErrorKind::PermissionDenied => format!("no permission to read {}", file.display()),
         _ => format!("{} cannot be read: {error}", file.display()),
     };
+    let place = if container.is_some() { "on the host " } else { "" };
     let remedy = match error.kind() {
-        ErrorKind::PermissionDenied => {
-            "run as root, or until the next boot `sudo chmod -R a+r /sys/class/powercap/*/energy_uj`, or for good a udev \
-             rule that does so; the kernel hides these counters since they can leak secrets between users"
-        }
-        _ => "",
+        ErrorKind::PermissionDenied => format!(
+            "run as root, or until the next boot {place}`sudo chmod a+r /sys/class/powercap/*/energy_uj`, or for good \
+             {place}`{RULE}`; the kernel hides these counters since they can leak secrets between users"
+        ),
+        _ => String::new(),
     };
-    (reason, remedy.to_owned())
+    (reason, remedy)
 }
 
 struct Rapl {

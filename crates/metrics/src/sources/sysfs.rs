@@ -101,6 +101,16 @@ pub(super) fn refusal(file: &Path, error: &Error, remedy: &str) -> (String, Stri
     }
 }
 
+/// What opens a monitor's file to a user who is not root: now, and whenever the kernel shows such a monitor.
+pub(super) fn opening(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    format!(
+        "run as root, or until the next boot `sudo chmod a+r {}`, or for good `echo 'SUBSYSTEM==\"hwmon\", \
+         RUN+=\"/bin/chmod -fR a+r /sys%p /sys%p/device/{name}\"' | sudo tee /etc/udev/rules.d/70-hwmon.rules`",
+        file.display()
+    )
+}
+
 /// A source of files.
 pub(super) struct Files {
     channels: Vec<Channel>,

@@ -5,12 +5,10 @@
 use ai_energy_core::energy::Domain;
 
 use super::{Found, Look};
+use crate::sources::sees_the_users_choice;
 
 /// The client's share of the machine's processors from which on it is in the way.
 const CLIENT_SHARE: f64 = 0.05;
-
-/// Sources whose figures come from another machine.
-const REMOTE_SOURCES: [&str; 3] = ["prometheus", "redfish", "wall_meter"];
 
 /// The host of an endpoint such as `http://[::1]:8000/v1`.
 fn host(endpoint: &str) -> &str {
@@ -44,12 +42,11 @@ pub(super) fn server_host(look: &Look<'_>) -> Found {
         return Found::ok("the model ran on the machine that was measured");
     };
     let counting = look.results.iter().filter(|result| result.channel.counts);
-    let mut sources =
-        counting.map(|result| result.channel.name.split(':').next().unwrap_or_default()).peekable();
-    if sources.peek().is_none() {
+    let mut channels = counting.map(|result| &result.channel).peekable();
+    if channels.peek().is_none() {
         return Found::unknown(format!("the server is at {host}, and no energy was read"), "");
     }
-    if sources.all(|source| REMOTE_SOURCES.contains(&source)) {
+    if channels.all(|channel| sees_the_users_choice(channel)) {
         return Found::ok(format!(
             "the server is at {host}, and the figures come from a source that can see it"
         ));

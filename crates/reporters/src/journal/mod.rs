@@ -14,17 +14,20 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use ai_energy_core::energy::GpuSample;
 use ai_energy_core::{Channel, EnergyReading, Fault, FaultKind, Observer, RequestRecord, RunRecord, Written};
 use serde::Serialize;
 
 use crate::files::{io_fault, make_folder, write_whole};
 use line_file::LineFile;
 
-pub use read::{read_readings, read_requests};
+pub use read::{read_gpu_states, read_readings, read_requests};
 pub use stored::{Context, RECORD_FILE_NAME, StoredRun, read_run, write_record};
 
 /// One request a line, in the order they ended.
 pub const REQUESTS_FILE_NAME: &str = "requests.jsonl";
+/// One look at one GPU a line, about once a second; there where a GPU told its state.
+pub const GPU_STATES_FILE_NAME: &str = "gpu_states.jsonl";
 /// First the channels, then one reading a line.
 pub const READINGS_FILE_NAME: &str = "readings.jsonl";
 
@@ -34,6 +37,7 @@ enum Entry {
     Request(Box<RequestRecord>),
     Channels(Vec<Channel>),
     Readings(Vec<EnergyReading>),
+    GpuStates(Vec<GpuSample>),
     Finish,
 }
 
@@ -46,7 +50,7 @@ struct ChannelLine<'a> {
     channels: &'a [Channel],
 }
 
-/// Writes `requests.jsonl` and `readings.jsonl` while the run goes.
+/// Writes `requests.jsonl`, `readings.jsonl` and, for GPUs that tell their state, `gpu_states.jsonl` while the run goes.
 #[derive(Debug)]
 pub struct Journal {
     entries: Sender<Entry>,
@@ -67,10 +71,12 @@ impl Journal {
         let files = Files {
             dir: dir.to_owned(),
             context,
-            head_fault: None,
+            fault: None,
             requests: LineFile::create(&dir.join(REQUESTS_FILE_NAME))?,
             readings: LineFile::create(&dir.join(READINGS_FILE_NAME))?,
+            gpu_states: None,
         };
+        remove_older(&dir.join(GPU_STATES_FILE_NAME))?;
         let failed = Arc::new(AtomicBool::new(false));
         let (entries, received) = channel();
         let flag = Arc::clone(&failed);
@@ -137,6 +143,10 @@ impl Observer for Journal {
         }
         self.hand_over(Entry::Readings(readings.to_vec()));
     }
+
+    fn gpu_states(&self, samples: &[GpuSample]) {
+        self.hand_over(Entry::GpuStates(samples.to_vec()));
+    }
 }
 
 /// Writes `requests.jsonl` anew, as a whole, from a finished run's records: the journal's lines were written before
@@ -172,10 +182,12 @@ fn push_line<T: Serialize>(lines: &mut Vec<u8>, path: &Path, value: &T) -> Resul
 struct Files {
     dir: PathBuf,
     context: Context,
-    /// Why `record.json` could not be written.
-    head_fault: Option<Fault>,
+    /// Why `record.json` could not be written or `gpu_states.jsonl` not made.
+    fault: Option<Fault>,
     requests: LineFile<std::fs::File>,
     readings: LineFile<std::fs::File>,
+    /// Made with the first look at a GPU: most machines have none.
+    gpu_states: Option<LineFile<std::fs::File>>,
 }
 
 impl Files {
@@ -197,22 +209,28 @@ impl Files {
             }
             self.requests.flush();
             self.readings.flush();
-            if self.requests.fault().or(self.readings.fault()).is_some() || self.head_fault.is_some() {
+            self.gpu_states.iter_mut().for_each(LineFile::flush);
+            let files = [&self.requests, &self.readings].into_iter().chain(&self.gpu_states);
+            if self.fault.is_some() || files.into_iter().any(|file| file.fault().is_some()) {
                 failed.store(true, Ordering::Relaxed);
             }
         }
-        let requests = self.requests.close();
-        let readings = self.readings.close();
-        if let Some(fault) = self.head_fault {
-            return Err(fault);
+        let files = [self.requests, self.readings].into_iter().chain(self.gpu_states);
+        // All are closed before the first fault is told.
+        let closed: Vec<Result<PathBuf, Fault>> = files.map(LineFile::close).collect();
+        match self.fault {
+            Some(fault) => Err(fault),
+            None => closed.into_iter().map(|path| path.map(|path| Written::at(&path))).collect(),
         }
-        Ok(vec![Written::at(&requests?), Written::at(&readings?)])
     }
 
     /// Puts an entry into its file's buffer; `false` for the last one.
     fn take(&mut self, entry: Entry, channels_seen: &mut bool) -> bool {
         match entry {
-            Entry::Head(head) => self.head_fault = write_record(&self.dir, &head, &self.context).err(),
+            Entry::Head(head) => {
+                let fault = write_record(&self.dir, &head, &self.context).err();
+                self.fault = self.fault.take().or(fault);
+            }
             Entry::Request(record) => self.requests.push(&record),
             Entry::Channels(channels) => {
                 *channels_seen = true;
@@ -223,13 +241,37 @@ impl Files {
                     self.readings.push(reading);
                 }
             }
+            Entry::GpuStates(samples) => self.take_states(&samples),
             Entry::Finish => return false,
         }
         true
     }
+
+    /// As [`Files::take`], for looks at GPUs, of which the first makes the file.
+    fn take_states(&mut self, samples: &[GpuSample]) {
+        if self.gpu_states.is_none() && self.fault.is_none() {
+            match LineFile::create(&self.dir.join(GPU_STATES_FILE_NAME)) {
+                Ok(file) => self.gpu_states = Some(file),
+                Err(fault) => self.fault = Some(fault),
+            }
+        }
+        if let Some(file) = &mut self.gpu_states {
+            samples.iter().for_each(|sample| file.push(sample));
+        }
+    }
 }
 
-/// The journal's files in `dir`.
-pub fn file_paths(dir: &Path) -> [PathBuf; 2] {
-    [dir.join(REQUESTS_FILE_NAME), dir.join(READINGS_FILE_NAME)]
+/// Removes a file of an earlier run in the same folder, if there is one.
+fn remove_older(path: &Path) -> Result<(), Fault> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io_fault(path, "that of an earlier run cannot be removed", &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The journal's files in `dir`; the last one is there where a GPU told its state.
+pub fn file_paths(dir: &Path) -> [PathBuf; 3] {
+    [REQUESTS_FILE_NAME, READINGS_FILE_NAME, GPU_STATES_FILE_NAME].map(|name| dir.join(name))
 }

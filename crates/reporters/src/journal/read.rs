@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use ai_energy_core::energy::GpuSample;
 use ai_energy_core::{Channel, EnergyReading, Fault, FaultKind, RequestRecord};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -42,6 +43,18 @@ pub fn read_readings(path: &Path) -> Result<(Vec<Channel>, Vec<EnergyReading>), 
         }
     })?;
     Ok((channels.unwrap_or_default(), readings))
+}
+
+/// The looks at GPUs of a `gpu_states.jsonl`, by time; none where there is no such file.
+///
+/// # Errors
+/// The file cannot be read, or a line other than a cut last one is no look at a GPU.
+pub fn read_gpu_states(path: &Path) -> Result<Vec<GpuSample>, Fault> {
+    let mut samples = Vec::new();
+    if path.exists() {
+        for_each_line(path, |line| parse(line).map(|sample| samples.push(sample)))?;
+    }
+    Ok(samples)
 }
 
 fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {

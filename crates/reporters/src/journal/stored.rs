@@ -5,12 +5,14 @@
 
 use std::path::Path;
 
+use ai_energy_core::energy::last_states;
 use ai_energy_core::record::{Ending, Phase, PhaseKind};
 use ai_energy_core::{Fault, FaultKind, RequestRecord, RunRecord, Stamp, Written};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{READINGS_FILE_NAME, REQUESTS_FILE_NAME, read_readings, read_requests};
+use super::{GPU_STATES_FILE_NAME, READINGS_FILE_NAME, REQUESTS_FILE_NAME};
+use super::{read_gpu_states, read_readings, read_requests};
 use crate::files::write_whole;
 
 /// The record without its long lists.
@@ -85,10 +87,14 @@ pub fn read_run(dir: &Path) -> Result<StoredRun, Fault> {
     let measured = |request: &RequestRecord| request.offer.phase == PhaseKind::Load;
     (record.requests, record.unmeasured) = requests.into_iter().partition(measured);
     (record.channels, record.readings) = read_readings(&dir.join(READINGS_FILE_NAME))?;
+    record.gpu_samples = read_gpu_states(&dir.join(GPU_STATES_FILE_NAME))?;
     let cut = record.ending == Ending::Unfinished;
     if cut {
         let load = load_of(&record);
         record.phases.extend(load);
+        if let Some(load) = load {
+            record.gpu_states = last_states(&record.gpu_samples, load.start, load.end);
+        }
     }
     Ok(StoredRun { record, context, cut })
 }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::sync::Arc;
 
-use ai_energy_core::energy::{ChannelKind, Domain};
-use ai_energy_core::{FaultKind, Observer};
+use ai_energy_core::energy::{ChannelKind, Domain, GpuSample, GpuState};
+use ai_energy_core::{FaultKind, Observer, Stamp};
 use ai_energy_reporters::Journal;
-use ai_energy_reporters::journal::{Context, read_readings, read_requests, replace_requests};
+use ai_energy_reporters::journal::{
+    Context, read_gpu_states, read_readings, read_requests, replace_requests,
+};
 
 use crate::support::{channel, reading, request};
 
@@ -107,6 +109,41 @@ fn a_folder_that_cannot_be_made_is_refused_before_the_run() {
     fs::write(folder.path().join("file"), "").unwrap();
     let fault = Journal::create(&folder.path().join("file/run"), Context::default()).unwrap_err();
     assert!(fault.object.contains("file/run") && !fault.remedy.is_empty(), "{fault}");
+}
+
+#[test]
+fn looks_at_gpus_are_kept_as_they_come_and_an_earlier_runs_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gpu_states.jsonl");
+    fs::write(&path, "of an earlier run\n").unwrap();
+    let journal = Arc::new(Journal::create(folder.path(), Context::default()).unwrap());
+    assert!(!path.exists());
+    let look = |seconds: u64| GpuSample {
+        at: Stamp(seconds * 1_000_000_000),
+        state: GpuState {
+            index: 1,
+            temperature_c: Some(40.1 + seconds as f64),
+            throttle_reasons: Some(vec!["idle".to_owned()]),
+            ..GpuState::default()
+        },
+    };
+    journal.gpu_states(&[look(1), look(2)]);
+    // Before any finish, as after a kill.
+    while read_gpu_states(&path).unwrap().len() < 2 {
+        std::thread::yield_now();
+    }
+    journal.gpu_states(&[look(3)]);
+    let written = journal.finish().unwrap();
+    assert_eq!(written[2].path, path);
+    assert_eq!(read_gpu_states(&path).unwrap(), [look(1), look(2), look(3)]);
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+    assert_eq!(read_gpu_states(&path).unwrap(), [look(1), look(2)], "a cut last line is left out");
+    assert_eq!(
+        read_gpu_states(&folder.path().join("absent")).unwrap(),
+        [],
+        "a machine without GPUs has no file"
+    );
 }
 
 #[test]

@@ -6,9 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::Load;
 use crate::clock::{Clock, Stamp};
-use crate::energy::{Channel, EnergyReading, GpuSample, GpuState, ReadFault};
+use crate::energy::{Channel, EnergyReading, GpuSample, ReadFault};
 use crate::record::{SamplerFault, SourceCost, Suspension};
 
 /// A machine that slept for less is taken for one that was busy between two looks at its clocks.
@@ -87,24 +86,8 @@ impl Kept {
         });
     }
 
-    pub(super) fn add_states(&self, at: Stamp, states: Vec<GpuState>) {
-        self.with(|rounds| {
-            rounds.gpu_samples.extend(states.into_iter().map(|state| GpuSample { at, state }))
-        });
-    }
-}
-
-impl Rounds {
-    /// The states last seen within the load; else those last seen since; else none.
-    pub(super) fn states_of(&self, load: Option<Load>) -> Vec<GpuState> {
-        let within =
-            |sample: &&GpuSample| load.is_some_and(|load| sample.at >= load.start && sample.at <= load.end);
-        let after = |sample: &&GpuSample| load.is_none_or(|load| sample.at >= load.start);
-        let samples = || self.gpu_samples.iter().rev();
-        let last = samples().find(within).or_else(|| samples().find(after));
-        let Some(last) = last.map(|sample| sample.at) else { return Vec::new() };
-        let same = self.gpu_samples.iter().filter(|sample| sample.at == last);
-        same.map(|sample| sample.state.clone()).collect()
+    pub(super) fn add_states(&self, samples: &[GpuSample]) {
+        self.with(|rounds| rounds.gpu_samples.extend_from_slice(samples));
     }
 }
 

@@ -83,11 +83,16 @@ pub(super) fn discover(search: &Search<'_>) -> Found {
 /// Why the GPU of this index keeps the domain from being measured, and how to measure the `readable` ones alone.
 fn refusal(index: u32, reason: &str, readable: &[u32]) -> UnavailableSource {
     let remedy = match readable {
+        [] if reason.contains("permission") => PERMISSION.to_owned(),
         [] => String::new(),
         _ => format!("set metrics.gpu_ids to {readable:?} to measure without GPU {index}"),
     };
     missing(NAME, Domain::Gpu, format!("GPU {index}: {reason}"), remedy)
 }
+
+/// What opens the GPUs to a user who may not use them.
+const PERMISSION: &str = "until the next boot `sudo chmod a+rw /dev/nvidia*`, or for good add this user to the group that owns these \
+                          devices (`ls -l /dev/nvidia0`) and log in again; a container needs `--gpus all`";
 
 /// What keeps NVML away, and what to do about it.
 fn explain(error: &NvmlError) -> (String, &'static str) {
@@ -97,11 +102,9 @@ fn explain(error: &NvmlError) -> (String, &'static str) {
             "install the NVIDIA driver, or give the container access to the GPUs (for example `--gpus all`)",
         ),
         NvmlError::DriverNotLoaded => {
-            ("the NVIDIA driver is not loaded".to_owned(), "load it, then try `nvidia-smi`")
+            ("the NVIDIA driver is not loaded".to_owned(), "`sudo modprobe nvidia`, then try `nvidia-smi`")
         }
-        NvmlError::NoPermission => {
-            ("no permission to use NVML".to_owned(), "give this user access to the /dev/nvidia* devices")
-        }
+        NvmlError::NoPermission => ("no permission to use NVML".to_owned(), PERMISSION),
         other => (format!("NVML: {other}"), "try `nvidia-smi`"),
     }
 }

@@ -90,7 +90,9 @@ fn by_address(rocm: &Rocm) -> Result<Vec<(String, u32)>, RocmError> {
 
 fn remedy(error: &RocmError) -> &'static str {
     match error {
-        RocmError::Permission => "add this user to the groups `render` and `video`",
+        RocmError::Permission => {
+            "`sudo usermod -aG render,video $USER` and log in again; a container needs `--device /dev/kfd --device /dev/dri`"
+        }
         _ => "try `rocm-smi`",
     }
 }
