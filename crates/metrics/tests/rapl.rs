@@ -143,6 +143,29 @@ fn no_tree_and_no_zones_are_unavailable_with_a_reason() {
 }
 
 #[test]
+fn an_engine_that_hides_the_counters_is_told_to_show_them() {
+    for (engine, trace, option) in [
+        ("docker", "self/root/.dockerenv", "--security-opt systempaths=unconfined"),
+        ("podman", "self/root/run/.containerenv", "--security-opt unmask=/sys/devices/virtual/powercap"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let proc = dir.path().join("proc");
+        fs::create_dir_all(proc.join(trace).parent().unwrap()).unwrap();
+        fs::write(proc.join(trace), "").unwrap();
+        fs::write(proc.join("cpuinfo"), "flags\t\t: fpu\n").unwrap();
+        // As a mask leaves it: the links are there, and lead to nothing.
+        let powercap = dir.path().join("powercap");
+        fs::create_dir_all(&powercap).unwrap();
+        std::os::unix::fs::symlink("../devices/masked", powercap.join("intel-rapl:0")).unwrap();
+        let options = Options { sources: SourceSelection::Named(vec!["rapl".into()]), ..Options::default() };
+        let found = discover(&options, &Roots { powercap, proc, ..Roots::default() });
+        let missing = &found.unavailable[0];
+        assert!(missing.reason.contains(&format!("in this container ({engine})")), "{missing:?}");
+        assert!(missing.remedy.contains(option), "{missing:?}");
+    }
+}
+
+#[test]
 fn garbage_in_a_file_is_no_reading() {
     let dir = tree(&ZONES[..1]);
     fs::write(dir.path().join("intel-rapl:0/energy_uj"), "n/a").unwrap();
@@ -159,7 +182,8 @@ fn without_permission_there_is_a_remedy_and_no_source() {
         assert!(found.sources.is_empty());
         let missing = &found.unavailable[0];
         assert!(missing.reason.contains("no permission to read"), "{missing:?}");
-        assert!(missing.remedy.contains("chmod"), "{missing:?}");
+        assert!(missing.remedy.contains("sudo chmod a+r /sys/class/powercap/*/energy_uj"), "{missing:?}");
+        assert!(missing.remedy.contains("| sudo tee /etc/udev/rules.d/70-rapl.rules"), "{missing:?}");
         return;
     }
     let dir = tree(&ZONES);
