@@ -8,31 +8,24 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod judge;
+mod second;
 mod truth;
 
 use ai_energy_core::Stamp;
 use ai_energy_core::energy::{Channel, ChannelKind, Domain};
 use ai_energy_metrics::integrate::{Curve, Window};
 use common::{channel, counter as counter_channel};
+use judge::{Found, Judged, Outcome};
 use truth::{Draw, counter, part_time_counter, sensor, stamp};
 
 const CASES: u64 = 500;
 const FULL: u64 = 5000;
 
-/// What one case came to; `None` for a figure that was refused.
-type Judged = Option<Outcome>;
-
-/// The figure, half its interval, and the truth.
-struct Outcome {
-    joules: f64,
-    ci95: f64,
-    truth: f64,
-}
-
 fn judge(channel: &Channel, readings: &[(Stamp, u64)], from: f64, to: f64, truth: f64) -> Judged {
     let window = Window { start: stamp(from), end: stamp(to) };
-    let found = Curve::new(channel, readings).unwrap().energy(channel, window).ok()?;
-    Some(Outcome { joules: found.joules, ci95: found.ci95().unwrap(), truth })
+    let found = Curve::new(channel, readings)?.energy(channel, window)?;
+    Ok(Outcome { joules: found.joules, ci95: found.ci95().unwrap(), truth })
 }
 
 fn with_gain(mut channel: Channel, ci95: f64) -> Channel {
@@ -122,29 +115,6 @@ fn gaps_and_wraps(draw: &mut Draw) -> Judged {
     judge(&channel("rapl:package-0", Domain::Cpu, kind), &readings, from, from + seconds, truth)
 }
 
-/// Coverage and the errors' root mean square in standard deviations as stated.
-fn coverage(name: &str, cases: u64, case: Case) -> (f64, f64) {
-    let (mut held, mut squares, mut refused) = (0_u64, 0.0, 0_u64);
-    for seed in 0..cases {
-        let Some(Outcome { joules, ci95, truth }) = case(&mut Draw::new(seed ^ 0x005e_ed00_0000)) else {
-            refused += 1;
-            continue;
-        };
-        assert!(joules > 0.0 && ci95 > 0.0, "{name}, case {seed}: {joules} ± {ci95} J");
-        held += u64::from((joules - truth).abs() <= ci95);
-        squares += ((joules - truth) / ci95 * 1.96).powi(2);
-    }
-    // A counter that may have wrapped so or so often has no figure; that must stay the exception.
-    assert!(refused * 100 <= cases, "{name}: {refused} of {cases} figures were refused");
-    let cases = cases - refused;
-    let found = (100.0 * held as f64 / cases as f64, (squares / cases as f64).sqrt());
-    println!(
-        "{name}: {:.1} % of {cases} intervals hold the truth; errors are {:.2} of those stated; {refused} refused",
-        found.0, found.1
-    );
-    found
-}
-
 type Case = fn(&mut Draw) -> Judged;
 
 const STRESSORS: [(&str, Case); 6] = [
@@ -156,21 +126,55 @@ const STRESSORS: [(&str, Case); 6] = [
     ("gaps and wraps", gaps_and_wraps),
 ];
 
-fn check(cases: u64) {
-    let found: Vec<_> = STRESSORS.iter().map(|(name, case)| (*name, coverage(name, cases, *case))).collect();
-    for (name, (held, spread)) in found {
-        assert!((93.0..=97.0).contains(&held), "{name}: {held:.1} % of the intervals hold the truth");
-        assert!((0.8..=1.25).contains(&spread), "{name}: errors are {spread:.2} of those stated");
-    }
+/// The oracle's width is the 95 % quantile of the errors: an interval may be a little narrower for chance, and wider where
+/// the cases differ, but no more than this.
+const WIDTH: std::ops::RangeInclusive<f64> = 0.9..=1.3;
+
+/// Of a coverage of 95 % in so many cases, three standard deviations of chance to each side; 2 points at least.
+fn allowed(cases: u64) -> std::ops::RangeInclusive<f64> {
+    let chance = (3.0 * 100.0 * (0.95_f64 * 0.05 / cases as f64).sqrt()).max(2.0);
+    95.0 - chance..=95.0 + chance
+}
+
+fn check(name: &str, cases: u64, found: &Found) {
+    let Found { held, width, spread, refused } = *found;
+    assert!(allowed(cases).contains(&held), "{name}: {held:.1} % of the intervals hold the truth");
+    assert!((0.8..=1.25).contains(&spread), "{name}: errors are {spread:.2} of those stated");
+    assert!(WIDTH.contains(&width), "{name}: intervals are {width:.2} of what the errors demand");
+    // A counter that may have wrapped so or so often has no figure; elsewhere that must stay the exception.
+    let most = if name.contains("several in a gap") { 60.0 } else { 1.0 };
+    assert!(refused <= most, "{name}: {refused:.1} % of the figures were refused");
+}
+
+fn first(cases: u64) -> Vec<(&'static str, Found)> {
+    println!("first generator");
+    let run = |case: Case| move |seed: u64| case(&mut Draw::new(seed ^ 0x005e_ed00_0000));
+    STRESSORS.iter().map(|(name, case)| (*name, judge::judge(name, cases, run(*case)))).collect()
+}
+
+fn second(cases: u64) -> Vec<(&'static str, Found)> {
+    println!("second generator");
+    let run = |case: second::Case| move |seed: u64| second::case(case, seed);
+    second::STRESSORS.iter().map(|(name, case)| (*name, judge::judge(name, cases, run(*case)))).collect()
+}
+
+fn check_all(cases: u64, found: &[(&str, Found)]) {
+    found.iter().for_each(|(name, found)| check(name, cases, found));
 }
 
 #[test]
 fn intervals_hold_the_truth_in_95_of_100_cases_under_every_stressor() {
-    check(CASES);
+    check_all(CASES, &first(CASES));
+}
+
+#[test]
+fn intervals_hold_the_truth_of_a_second_generator_that_shares_nothing_with_the_first() {
+    check_all(CASES, &second(CASES));
 }
 
 #[test]
 #[ignore = "ten times the cases: cargo xtask bench energy"]
 fn full() {
-    check(FULL);
+    let found = [first(FULL), second(FULL)];
+    found.iter().for_each(|found| check_all(FULL, found));
 }
