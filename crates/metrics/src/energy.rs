@@ -10,7 +10,7 @@ use ai_energy_core::energy::{Channel, Domain};
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::summary::{ChannelEnergy, DomainEnergy};
 
-use crate::integrate::{Curve, Integral, Window};
+use crate::integrate::{Curve, Integral, Known, Window};
 use crate::shares::Shares;
 
 /// Ticks that a peak power is taken over at least, so that a tick more or less in it is a tenth at most.
@@ -54,10 +54,11 @@ pub fn channel_results(record: &RunRecord, window: Option<Window>) -> Vec<Channe
             trace.push((reading.at, reading.value));
         }
     }
+    let known = Known::of(record);
     let mut results = Vec::with_capacity(traces.len());
     for (channel, mut trace) in record.channels.iter().zip(traces) {
         trace.sort_by_key(|(at, _)| *at);
-        let curve = Curve::new(channel, &trace);
+        let curve = Curve::with(channel, &trace, &known);
         let energy = match (&curve, window) {
             (Err(reason), _) => Err(reason.clone()),
             (Ok(_), None) => Err(no_window()),

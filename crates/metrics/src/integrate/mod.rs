@@ -5,6 +5,12 @@
 //! every window is a difference of one curve.
 
 mod counter;
+mod doubts;
+mod edges;
+mod fresh;
+mod known;
+mod lost;
+mod points;
 mod power;
 mod wraps;
 
@@ -13,6 +19,7 @@ use ai_energy_core::energy::{Channel, ChannelKind};
 use ai_energy_core::figure::Provenance;
 
 pub use counter::CounterCurve;
+pub use known::Known;
 pub use power::PowerCurve;
 
 /// A stretch of time.
@@ -73,13 +80,21 @@ impl Curve {
     /// # Errors
     /// Why there is none, as a reason for a figure.
     pub fn new(channel: &Channel, readings: &[(Stamp, u64)]) -> Result<Self, String> {
+        Self::with(channel, readings, &Known::default())
+    }
+
+    /// [`Curve::new`] with what is known of the run beside the readings.
+    ///
+    /// # Errors
+    /// Why there is none, as a reason for a figure.
+    pub fn with(channel: &Channel, readings: &[(Stamp, u64)], known: &Known) -> Result<Self, String> {
         if readings.is_empty() {
             return Err(format!("source {} gave no reading", channel.name));
         }
         let gain = channel.instrument.gain_factor.unwrap_or(1.0);
         Ok(match channel.kind {
             ChannelKind::Counter { wrap_microjoules } => {
-                Self::Counter(CounterCurve::new(readings, wrap_microjoules, gain))
+                Self::Counter(CounterCurve::new(readings, wrap_microjoules, gain, known))
             }
             ChannelKind::Power { averaging_ms } => {
                 Self::Power(PowerCurve::new(readings, averaging_ms, &channel.instrument))
@@ -136,7 +151,9 @@ impl Curve {
             return Err(format!("the readings of {} add up to less than nothing", channel.name));
         }
         let (budget, remark) = match self {
-            Self::Counter(curve) => (curve.budget(&channel.instrument, window), curve.remark(window)),
+            Self::Counter(curve) => {
+                (doubts::budget(curve, &channel.instrument, window), curve.remark(window))
+            }
             Self::Power(curve) => (curve.budget(&channel.instrument, window), None),
         };
         let random_ci95 = budget.half_width();

@@ -16,6 +16,15 @@ const SHORTEST_SECONDS: f64 = 0.05;
 /// Fewer powers than this bound nothing.
 const FEWEST: usize = 10;
 
+/// Wraps between two readings that lie far apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Wraps {
+    pub(super) from: Stamp,
+    pub(super) to: Stamp,
+    /// How many, the one that shows as a drop included; `None` where several numbers fit, or none does.
+    pub(super) count: Option<u64>,
+}
+
 /// The powers of a trace, from intervals that are too short for a wrap.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct PowerRange {
@@ -27,11 +36,8 @@ impl PowerRange {
     /// From readings in microjoules; `None` where too few of them tell.
     pub(super) fn of(readings: &[(Stamp, u64)], wrap: Option<u64>) -> Option<Self> {
         let wrap = wrap? as f64 + 1.0;
-        let mut spans: Vec<f64> =
-            readings.windows(2).map(|pair| pair[1].0.seconds_since(pair[0].0).0).collect();
-        spans.sort_by(f64::total_cmp);
         // Longer than the usual pace: such an interval may itself hide a wrap.
-        let usual = 4.0 * quantile(&spans, 0.5);
+        let usual = 4.0 * usual_spacing(readings);
         let mut powers: Vec<f64> = readings
             .windows(2)
             .filter_map(|pair| {
@@ -47,18 +53,30 @@ impl PowerRange {
     }
 }
 
-/// Wraps beyond what a rise in microjoules shows, where exactly one number of them fits the powers seen: `None` for
-/// none, and where several numbers fit or no number does.
-pub(super) fn unseen_wraps(
-    rise: u64,
-    seconds: f64,
-    wrap: Option<u64>,
-    range: Option<&PowerRange>,
-) -> Option<u64> {
-    let (range, period) = (range?, wrap? as f64 + 1.0);
+/// The distance of readings that half of the time was not exceeded: a burst of readings hardly counts.
+fn usual_spacing(readings: &[(Stamp, u64)]) -> f64 {
+    let mut spans: Vec<f64> =
+        readings.windows(2).map(|pair| pair[1].0.seconds_since(pair[0].0).0).collect();
+    spans.sort_by(f64::total_cmp);
+    let half = spans.iter().sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    let middle = spans.iter().find(|span| {
+        sum += **span;
+        sum >= half
+    });
+    middle.copied().unwrap_or(0.0)
+}
+
+/// Wraps beyond what a rise in microjoules over so many seconds shows: `Some(0)` where the powers seen allow none,
+/// `None` where they allow several numbers, or no number fits them.
+pub(super) fn unseen_wraps(rise: u64, seconds: f64, wrap: u64, range: &PowerRange) -> Option<u64> {
+    let period = wrap as f64 + 1.0;
     let most = ((range.high * seconds - rise as f64) / period).floor();
+    if most < 1.0 {
+        return Some(0);
+    }
     let least = ((range.low * seconds - rise as f64) / period).ceil().max(0.0);
-    (least == most && most >= 1.0).then_some(most as u64)
+    (least == most).then_some(most as u64)
 }
 
 #[cfg(test)]
@@ -67,13 +85,20 @@ mod tests {
 
     #[test]
     fn only_one_possible_number_of_wraps_is_taken() {
-        let range = Some(&PowerRange { low: 90e6, high: 110e6 });
-        let wraps = |rise, seconds| unseen_wraps(rise, seconds, Some(999_999_999), range);
-        assert_eq!(wraps(10_000_000, 0.1), None, "no wrap is needed");
+        let range = &PowerRange { low: 90e6, high: 110e6 };
+        let wraps = |rise, seconds| unseen_wraps(rise, seconds, 999_999_999, range);
+        assert_eq!(wraps(10_000_000, 0.1), Some(0), "no wrap is possible");
         assert_eq!(wraps(0, 20.0), Some(2), "2000 J at 90 to 110 W");
         assert_eq!(wraps(500_000_000, 100.0), None, "9 or 10 wraps: nobody knows");
-        assert_eq!(wraps(500_000_000, 11.0), None, "neither no wrap nor one fits");
-        assert_eq!(unseen_wraps(0, 20.0, None, range), None);
-        assert_eq!(unseen_wraps(0, 20.0, Some(999_999_999), None), None);
+        assert_eq!(wraps(0, 10.0), None, "a wrap or none: nobody knows");
+        assert_eq!(wraps(900_000_000, 18.0), None, "neither no wrap nor one fits");
+    }
+
+    #[test]
+    fn a_burst_of_readings_does_not_make_the_pace() {
+        let moments = (0..150).map(|step| 2 * step).chain((1..40).map(|step| 300 + 100 * step));
+        let readings: Vec<(Stamp, u64)> = moments.map(|ms| (Stamp(ms * 1_000_000), ms * 1000)).collect();
+        assert!((usual_spacing(&readings) - 0.1).abs() < 1e-9);
+        assert!(PowerRange::of(&readings, Some(1_000_000_000)).is_some());
     }
 }

@@ -9,7 +9,7 @@ mod whole;
 
 use ai_energy_core::Stamp;
 use ai_energy_core::energy::{Channel, ChannelKind, Domain};
-use ai_energy_metrics::integrate::{Curve, Window};
+use ai_energy_metrics::integrate::{Curve, Known, Window};
 
 use crate::common::{at, channel, counter};
 use crate::judge::{Judged, Outcome};
@@ -46,6 +46,8 @@ struct Scene {
     from: f64,
     to: f64,
     last: f64,
+    /// The window is the load, and idling lies before it.
+    idles: bool,
 }
 
 impl Scene {
@@ -61,7 +63,10 @@ impl Scene {
 
     fn judge(&self, channel: &Channel, readings: &[(Stamp, u64)]) -> Judged {
         let window = Window { start: at(self.from), end: at(self.to) };
-        let found = Curve::new(channel, readings)?.energy(channel, window)?;
+        let idle_from = (self.idles && self.last > self.to).then_some(window.end);
+        let idle_until = self.idles.then_some(window.start);
+        let known = Known { idle_until, idle_from, sleeps: Vec::new() };
+        let found = Curve::with(channel, readings, &known)?.energy(channel, window)?;
         let ci95 = found.ci95().ok_or("no interval")?;
         Ok(Outcome { joules: found.joules, ci95, truth: self.truth() })
     }
@@ -80,7 +85,7 @@ fn scene(dice: &mut Dice, seconds: (f64, f64), ripple: f64, own_edges: bool) -> 
     let to = if own_edges { run.end } else { from + long };
     // With idling after the load reading goes on; else the last reading comes right after it.
     let last = if dice.chance(0.5) { to + dice.even(1.0, 3.0) } else { to };
-    Scene { run, from, to, last }
+    Scene { run, from, to, last, idles: own_edges }
 }
 
 fn gpu() -> Channel {

@@ -16,6 +16,12 @@ fn loaded(scene: &Scene) -> RunRecord {
         Phase { kind: PhaseKind::Load, start: at(scene.from), end: at(scene.to) },
         Phase { kind: PhaseKind::Drain, start: at(middle), end: at(scene.to) },
     ];
+    if scene.idles {
+        record.phases.push(Phase { kind: PhaseKind::IdleBefore, start: at(1.5), end: at(scene.from) });
+    }
+    if scene.idles && scene.last > scene.to {
+        record.phases.push(Phase { kind: PhaseKind::IdleAfter, start: at(scene.to), end: at(scene.last) });
+    }
     record.requests = vec![request(0, scene.from, middle), request(1, scene.from, scene.to)];
     record
 }

@@ -1,0 +1,128 @@
+//! What the energy of a counter over a window may be wrong by.
+//!
+//! Turns what the readings show into the terms of the error budget. Refuses to know their formulas.
+
+use ai_energy_core::clock::Stamp;
+use ai_energy_core::energy::Instrument;
+
+use super::counter::CounterCurve;
+use super::fresh::Tick;
+use super::lost;
+use super::points::Points;
+use super::Window;
+use crate::budget::{Budget, Cause, Changes, Cut, tick_variance};
+
+/// Readings to each side of a window's end that tell the power around it.
+const NEAR: usize = 4;
+
+/// Readings to each side of a window's end that tell how noisy the power is.
+const FAR: usize = 40;
+
+/// One end of the window.
+#[derive(Debug, Clone, Copy, Default)]
+struct End {
+    /// The power around it, W.
+    watts: f64,
+    /// Variance of what the ages of the readings around it make, J².
+    age_variance: f64,
+}
+
+/// Ticks and cuts at both ends, what the sensor does not see, and what was bridged.
+pub(super) fn budget(curve: &CounterCurve, instrument: &Instrument, window: Window) -> Budget {
+    let mut budget = Budget::default();
+    let [from, to] = [window.start, window.end].map(|end| add_end(curve, &mut budget, end));
+    if let Some(tick) = curve.tick {
+        // The curve lies half a tick before its readings. What the tick is wrong by cancels where powers are the same.
+        let shift = tick.variance() / 4.0 * (from.watts - to.watts).powi(2);
+        budget.add_ages(from.age_variance + to.age_variance + shift);
+        add_unseen(curve, &mut budget, instrument, window, tick);
+    }
+    for loss in curve.losses.iter().filter(|loss| window.overlaps(loss.from, loss.to)) {
+        let doubt = lost::doubt(&curve.points, &curve.losses, loss, window);
+        budget.add_half_width(Cause::Bridged, doubt);
+    }
+    budget
+}
+
+/// Adds what cutting at one end of the window may be wrong by; returns what ages need.
+fn add_end(curve: &CounterCurve, budget: &mut Budget, end: Stamp) -> End {
+    if let Some(edge) = curve.edges.iter().find(|edge| edge.at == end) {
+        return End { watts: edge.watts, age_variance: edge.variance };
+    }
+    let points = &curve.points;
+    let Some((below, share)) = points.locate(end).or_else(|| Some((points.len().checked_sub(2)?, 1.0)))
+    else {
+        return End::default();
+    };
+    let seconds = points.seconds(below);
+    let between = points.watts(below, below + 1).unwrap_or(0.0);
+    let last = points.len() - 1;
+    let around = [
+        (below.saturating_sub(NEAR), below),
+        (below, below + 1),
+        (below + 1, (below + 1 + NEAR).min(last)),
+    ];
+    let [before, _, after] = around.map(|(from, to)| points.watts(from, to));
+    let watts = [before.or(after).unwrap_or(between), between, after.or(before).unwrap_or(between)];
+    let mean = (watts[0] + watts[2]) / 2.0;
+    let Some(tick) = curve.tick else {
+        budget.add_half_width(Cause::Tick, largest_step(points));
+        return End::default();
+    };
+    let tick = tick.likely();
+    let noise = noise_of(points, below, tick, seconds);
+    // Both ends of a mean power are of some age, each with tick²/12.
+    let ages = around.map(|(from, to)| {
+        let (seconds, _) = points.between(from, to);
+        if seconds > 0.0 { (tick * mean / seconds).powi(2) / 6.0 } else { 0.0 }
+    });
+    budget.add_variance(Cause::Edge, Cut { seconds, share, watts, noise, ages }.variance());
+    End { watts: mean, age_variance: tick_variance(tick, mean, share, seconds) }
+}
+
+/// Variance of the noise of a mean power over `seconds` around a reading, W², ages of values left out.
+fn noise_of(points: &Points, around: usize, tick: f64, seconds: f64) -> f64 {
+    let far = around.saturating_sub(FAR)..(around + FAR).min(points.len() - 1);
+    let spacing = points.spacing(far.clone());
+    // A burst that looked for the tick shows single ticks, and no power.
+    let even = far.filter(|index| points.seconds(*index) >= spacing / 4.0);
+    let powers: Vec<f64> = even.filter_map(|index| points.watts(index, index + 1)).collect();
+    let mean = powers.iter().sum::<f64>() / powers.len().max(1) as f64;
+    if spacing <= 0.0 || seconds <= 0.0 {
+        return 0.0;
+    }
+    let ages = (tick * mean / spacing).powi(2) / 3.0;
+    // Ages that follow the sampler's pace are not as even as that: what they may still make is no noise.
+    Changes::of(&powers).without_noise(2.0 * ages).noise * (spacing / seconds).min(1.0)
+}
+
+/// Adds what a sensor that sees a part of the time misses, from how the power changes from tick to tick. A counter
+/// moves by whole ticks, so that the energy between two changes is of a whole number of them.
+fn add_unseen(curve: &CounterCurve, budget: &mut Budget, instrument: &Instrument, window: Window, tick: Tick) {
+    let Some(seen) = instrument.seen_fraction.filter(|seen| *seen < 1.0) else { return };
+    let tick = tick.likely();
+    // The load's edges and the curve's end lie between ticks.
+    let read = |at: Stamp| at != curve.span().1 && curve.edges.iter().all(|edge| edge.at != at);
+    let within = |at: Stamp| at >= window.start && at <= window.end && read(at);
+    let points = curve.points.0.iter().filter(|point| within(point.at));
+    let mut joules: Vec<f64> = points.map(|point| point.joules).collect();
+    joules.dedup();
+    let mean = (curve.joules_at(window.end) - curve.joules_at(window.start)) / window.seconds();
+    if joules.len() < 2 || tick <= 0.0 || mean <= 0.0 {
+        return;
+    }
+    let steps = joules.windows(2).map(|pair| pair[1] - pair[0]);
+    let ticks = |step: f64| (step / (tick * mean)).round().max(1.0);
+    let count: f64 = steps.clone().map(ticks).sum();
+    let spacing = tick * count / (joules.len() - 1) as f64;
+    let powers: Vec<f64> = steps.map(|step| step / (tick * ticks(step))).collect();
+    let changes = Changes::of(&powers);
+    // Too few ticks to tell noise from steps: then it may all be noise.
+    let noise = if changes.noise == 0.0 { changes.step / 2.0 } else { changes.noise };
+    let changes = Changes { noise, step: 0.0 };
+    budget.add_variance(Cause::Unseen, changes.integral_variance(window.seconds(), spacing, seen));
+}
+
+fn largest_step(points: &Points) -> f64 {
+    points.0.windows(2).map(|pair| pair[1].joules - pair[0].joules).fold(0.0, f64::max)
+}
