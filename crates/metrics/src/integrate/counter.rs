@@ -115,7 +115,7 @@ impl CounterCurve {
         let nanos = (age * 1e9).round() as u64;
         self.points.0.iter_mut().for_each(|point| point.at = Stamp(point.at.0.saturating_sub(nanos)));
         let end = self.points.len() - 1;
-        let spacing = self.points.spacing(0..end);
+        let spacing = self.points.usual_spacing();
         let span = (HOLD_READINGS * spacing).max(HOLD_TICKS * tick.upper);
         let from = self.points.before(end, span).unwrap_or(0);
         let held = last.at.seconds_since(self.points.0[end].at).0;

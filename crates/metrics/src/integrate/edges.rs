@@ -68,7 +68,7 @@ pub(super) fn end(points: &mut Points, at: Stamp, tick: Tick) -> Option<Edge> {
 
 /// How long idling is wanted, and how long it has to be, s.
 fn spans(points: &Points, tick: Tick) -> (f64, f64) {
-    let readings = LEAST_READINGS * points.spacing(0..points.len().saturating_sub(1));
+    let readings = LEAST_READINGS * points.usual_spacing();
     ((GOOD_TICKS * tick.upper).max(readings), (LEAST_TICKS * tick.upper).max(readings))
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Loss {
 
 /// Fills in what each loss most likely was; `points` are as if nothing had been spent in them.
 pub(super) fn bridge(points: &mut Points, losses: &mut [Loss], usual_watts: f64) {
-    let spacing = points.spacing(0..points.len().saturating_sub(1));
+    let spacing = points.usual_spacing();
     let lost = |index: usize| losses.iter().any(|loss| loss.index == index);
     let found: Vec<f64> = losses
         .iter()
@@ -75,7 +75,7 @@ fn beside(
 /// Half the width of the 95 % interval of what bridged a loss, J: of the stretches of the window that are as long, 95 %
 /// would have been bridged this well. All of it where there are too few of them.
 pub(super) fn doubt(points: &Points, losses: &[Loss], loss: &Loss, window: Window) -> f64 {
-    let spacing = points.spacing(0..points.len().saturating_sub(1));
+    let spacing = points.usual_spacing();
     let lost = |index: usize| losses.iter().any(|loss| loss.index == index);
     let seconds = loss.to.seconds_since(loss.from).0;
     let within = |index: &usize| points.0[*index].at >= window.start && points.0[*index].at <= window.end;

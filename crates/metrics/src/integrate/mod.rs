@@ -199,10 +199,3 @@ fn locate(moments: impl Fn(usize) -> Stamp, count: usize, at: Stamp) -> Option<(
     let (from, to) = (moments(below), moments(low));
     Some((below, (at.0 - from.0) as f64 / (to.0 - from.0) as f64))
 }
-
-/// The middle of some values; 0 of none.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    if values.is_empty() { 0.0 } else { crate::stats::quantile(&values, 0.5) }
-}

@@ -67,21 +67,19 @@ impl Points {
         if whole > 0.0 { spans().map(|span| span * span).sum::<f64>() / whole } else { 0.0 }
     }
 
+    /// The distance of points that half of the time is not exceeded: neither a burst nor a gap makes it.
+    pub(super) fn usual_spacing(&self) -> f64 {
+        let spans = (0..self.len().saturating_sub(1)).map(|index| (self.seconds(index), self.seconds(index)));
+        weighted_median(spans.collect())
+    }
+
     /// The usual power: half of the time it was lower.
     pub(super) fn usual_watts(&self, counts: impl Fn(usize) -> bool) -> f64 {
         let segments = 0..self.len().saturating_sub(1);
-        let mut powers: Vec<(f64, f64)> = segments
+        let powers = segments
             .filter(|index| counts(*index))
-            .filter_map(|index| Some((self.watts(index, index + 1)?, self.seconds(index))))
-            .collect();
-        powers.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let half = powers.iter().map(|(_, seconds)| seconds).sum::<f64>() / 2.0;
-        let mut sum = 0.0;
-        let middle = powers.iter().find(|(_, seconds)| {
-            sum += seconds;
-            sum >= half
-        });
-        middle.map_or(0.0, |(watts, _)| *watts)
+            .filter_map(|index| Some((self.watts(index, index + 1)?, self.seconds(index))));
+        weighted_median(powers.collect())
     }
 
     /// The first point so many seconds or more after this one.
@@ -93,4 +91,16 @@ impl Points {
     pub(super) fn before(&self, to: usize, seconds: f64) -> Option<usize> {
         (0..to).rev().find(|index| self.between(*index, to).0 >= seconds)
     }
+}
+
+/// The value below which half of the weight lies; 0 of none.
+pub(super) fn weighted_median(mut values: Vec<(f64, f64)>) -> f64 {
+    values.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let half = values.iter().map(|(_, weight)| weight).sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    let middle = values.iter().find(|(_, weight)| {
+        sum += weight;
+        sum >= half
+    });
+    middle.map_or(0.0, |(value, _)| *value)
 }

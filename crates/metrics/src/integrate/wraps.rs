@@ -5,6 +5,7 @@
 
 use ai_energy_core::clock::Stamp;
 
+use super::points::weighted_median;
 use crate::stats::quantile;
 
 /// The power between two readings may lie this far outside what was seen elsewhere, as a factor to each side.
@@ -55,16 +56,8 @@ impl PowerRange {
 
 /// The distance of readings that half of the time was not exceeded: a burst of readings hardly counts.
 fn usual_spacing(readings: &[(Stamp, u64)]) -> f64 {
-    let mut spans: Vec<f64> =
-        readings.windows(2).map(|pair| pair[1].0.seconds_since(pair[0].0).0).collect();
-    spans.sort_by(f64::total_cmp);
-    let half = spans.iter().sum::<f64>() / 2.0;
-    let mut sum = 0.0;
-    let middle = spans.iter().find(|span| {
-        sum += **span;
-        sum >= half
-    });
-    middle.copied().unwrap_or(0.0)
+    let spans = readings.windows(2).map(|pair| pair[1].0.seconds_since(pair[0].0).0);
+    weighted_median(spans.map(|span| (span, span)).collect())
 }
 
 /// Wraps beyond what a rise in microjoules over so many seconds shows: `Some(0)` where the powers seen allow none,

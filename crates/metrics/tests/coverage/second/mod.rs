@@ -63,9 +63,8 @@ impl Scene {
 
     fn judge(&self, channel: &Channel, readings: &[(Stamp, u64)]) -> Judged {
         let window = Window { start: at(self.from), end: at(self.to) };
-        let idle_from = (self.idles && self.last > self.to).then_some(window.end);
-        let idle_until = self.idles.then_some(window.start);
-        let known = Known { idle_until, idle_from, sleeps: Vec::new() };
+        let idle_from = (self.last > self.run.end).then_some(at(self.run.end));
+        let known = Known { idle_until: Some(at(self.run.begin)), idle_from, sleeps: Vec::new() };
         let found = Curve::with(channel, readings, &known)?.energy(channel, window)?;
         let ci95 = found.ci95().ok_or("no interval")?;
         Ok(Outcome { joules: found.joules, ci95, truth: self.truth() })
