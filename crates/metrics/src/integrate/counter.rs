@@ -34,6 +34,8 @@ pub struct CounterCurve {
     pub(super) points: Points,
     pub(super) tick: Option<Tick>,
     pub(super) edges: Vec<Edge>,
+    /// Ends of the load beside which too little idling was read.
+    pub(super) unread: Vec<Stamp>,
     pub(super) losses: Vec<Loss>,
     wrap_joules: Option<f64>,
     wraps: Vec<Wraps>,
@@ -88,6 +90,7 @@ impl CounterCurve {
             points,
             tick,
             edges: Vec::new(),
+            unread: Vec::new(),
             losses,
             wrap_joules: wrap.filter(|_| !bounded).map(|wrap| (wrap as f64 + 1.0) * unit),
             wraps,
@@ -126,6 +129,8 @@ impl CounterCurve {
         let begin = known.idle_until.and_then(|at| edges::begin(&mut self.points, at, tick));
         let end = known.idle_from.and_then(|at| edges::end(&mut self.points, at, tick));
         self.edges = begin.into_iter().chain(end).collect();
+        let found = |at: &Stamp| self.edges.iter().any(|edge| edge.at == *at);
+        self.unread = known.idle_until.into_iter().chain(known.idle_from).filter(|at| !found(at)).collect();
         // Points were moved and put in: a loss is where it was in time.
         for loss in &mut self.losses {
             loss.from = Stamp(loss.from.0.saturating_sub(nanos));

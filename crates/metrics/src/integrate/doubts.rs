@@ -77,6 +77,15 @@ fn add_end(curve: &CounterCurve, budget: &mut Budget, end: Stamp) -> End {
         if seconds > 0.0 { (tick * mean / seconds).powi(2) / 6.0 } else { 0.0 }
     });
     budget.add_variance(Cause::Edge, Cut { seconds, share, watts, noise, ages }.variance());
+    if curve.unread.contains(&end) {
+        // The power steps right here, and nobody read what it stepped to: all that the load's own power leaves open.
+        let (load, part) = if before.unwrap_or(0.0) > after.unwrap_or(0.0) {
+            (before, share)
+        } else {
+            (after, 1.0 - share)
+        };
+        budget.add_half_width(Cause::Edge, (load.unwrap_or(between) - between).abs() * seconds * part);
+    }
     End { watts: mean, age_variance: tick_variance(tick, mean, share, seconds) }
 }
 
@@ -119,8 +128,12 @@ fn add_unseen(curve: &CounterCurve, budget: &mut Budget, instrument: &Instrument
     let changes = Changes::of(&powers);
     // Too few ticks to tell noise from steps: then it may all be noise.
     let noise = if changes.noise == 0.0 { changes.step / 2.0 } else { changes.noise };
-    let changes = Changes { noise, step: 0.0 };
-    budget.add_variance(Cause::Unseen, changes.integral_variance(window.seconds(), spacing, seen));
+    let noise = Changes { noise, step: 0.0 }.integral_variance(window.seconds(), spacing, seen);
+    // A step anywhere within a tick is counted as if it lay where the sensor looks.
+    let edges = curve.edges.iter().filter(|edge| edge.at >= window.start && edge.at <= window.end);
+    let own: f64 = edges.map(|edge| (edge.step * tick).powi(2)).sum();
+    let steps = changes.step * tick.powi(2) * window.seconds() / spacing;
+    budget.add_variance(Cause::Unseen, noise + (1.0 - seen).powi(2) / 12.0 * (own + steps));
 }
 
 fn largest_step(points: &Points) -> f64 {

@@ -15,8 +15,11 @@ use crate::budget::Changes;
 const GOOD_TICKS: f64 = 10.0;
 const LEAST_TICKS: f64 = 4.0;
 
-/// And over so many usual distances of readings.
-const LEAST_READINGS: f64 = 4.0;
+/// And over so many readings.
+const LEAST_READINGS: usize = 4;
+
+/// Readings that the load's power beside an edge is taken over.
+const NEAR: usize = 4;
 
 /// One end of a load, as a point of the curve.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,6 +27,8 @@ pub(super) struct Edge {
     pub(super) at: Stamp,
     /// The idle power beside it, W.
     pub(super) watts: f64,
+    /// What the power changes by there, W.
+    pub(super) step: f64,
     /// Variance of the energy there, J².
     pub(super) variance: f64,
 }
@@ -40,14 +45,22 @@ pub(super) fn begin(points: &mut Points, at: Stamp, tick: Tick) -> Option<Edge> 
     let age = tick.likely() / 2.0;
     let read_by = |point: &Point| point.at.seconds() + age <= at.seconds();
     let near = points.0.iter().rposition(read_by)?;
-    let (long, least) = spans(points, tick);
-    let from = points.before(near, long).or_else(|| points.before(near, least).map(|_| 0))?;
+    let few = near.checked_sub(LEAST_READINGS)?;
+    let from = points.before(near, GOOD_TICKS * tick.upper).unwrap_or(0).min(few);
+    if points.between(from, near).0 < LEAST_TICKS * tick.upper {
+        return None;
+    }
     let idling = Idling { from, to: near, watts: points.watts(from, near)? };
     let seconds = at.seconds_since(points.0[near].at).0;
     let variance = variance(points, &idling, seconds, tick);
     let joules = points.0[near].joules + idling.watts * seconds;
-    let keeps = |point: &Point| point.at <= points.0[near].at || (point.at > at && point.joules > joules);
-    Some(insert(points, keeps_all(points, keeps), Point { at, joules }, idling.watts, variance))
+    let last = points.0[near].at;
+    let keeps = |point: &Point| point.at <= last || (point.at > at && point.joules > joules);
+    let load = (near + 1, (near + 1 + NEAR).min(points.len() - 1));
+    let step = points.watts(load.0, load.1).map_or(0.0, |load| load - idling.watts);
+    let edge = Edge { at, watts: idling.watts, step, variance };
+    insert(points, keeps_all(points, keeps), Point { at, joules });
+    Some(edge)
 }
 
 /// Puts the end of a load into the curve; `None` where the idling after it does not tell.
@@ -55,31 +68,32 @@ pub(super) fn end(points: &mut Points, at: Stamp, tick: Tick) -> Option<Edge> {
     let age = tick.likely() / 2.0;
     let read_after = |point: &Point| point.at.seconds() + age >= at.seconds() + tick.upper;
     let near = points.0.iter().position(read_after)?;
-    let (long, least) = spans(points, tick);
     let last = points.len() - 1;
-    let to = points.after(near, long).or_else(|| points.after(near, least).map(|_| last))?;
+    let few = Some(near + LEAST_READINGS).filter(|few| *few <= last)?;
+    let to = points.after(near, GOOD_TICKS * tick.upper).unwrap_or(last).max(few);
+    if points.between(near, to).0 < LEAST_TICKS * tick.upper {
+        return None;
+    }
     let idling = Idling { from: near, to, watts: points.watts(near, to)? };
     let seconds = points.0[near].at.seconds_since(at).0;
     let variance = variance(points, &idling, seconds, tick);
     let joules = points.0[near].joules - idling.watts * seconds;
-    let keeps = |point: &Point| point.at >= points.0[near].at || (point.at < at && point.joules < joules);
-    Some(insert(points, keeps_all(points, keeps), Point { at, joules }, idling.watts, variance))
-}
-
-/// How long idling is wanted, and how long it has to be, s.
-fn spans(points: &Points, tick: Tick) -> (f64, f64) {
-    let readings = LEAST_READINGS * points.usual_spacing();
-    ((GOOD_TICKS * tick.upper).max(readings), (LEAST_TICKS * tick.upper).max(readings))
+    let first = points.0[near].at;
+    let keeps = |point: &Point| point.at >= first || (point.at < at && point.joules < joules);
+    let load = points.0.partition_point(|point| point.at < at).saturating_sub(1);
+    let step = points.watts(load.saturating_sub(NEAR), load).map_or(0.0, |load| load - idling.watts);
+    let edge = Edge { at, watts: idling.watts, step, variance };
+    insert(points, keeps_all(points, keeps), Point { at, joules });
+    Some(edge)
 }
 
 fn keeps_all(points: &Points, keeps: impl Fn(&Point) -> bool) -> Vec<Point> {
     points.0.iter().filter(|point| keeps(point)).copied().collect()
 }
 
-fn insert(points: &mut Points, mut kept: Vec<Point>, point: Point, watts: f64, variance: f64) -> Edge {
+fn insert(points: &mut Points, mut kept: Vec<Point>, point: Point) {
     kept.insert(kept.partition_point(|other| other.at < point.at), point);
     points.0 = kept;
-    Edge { at: point.at, watts, variance }
 }
 
 /// Variance of the energy at an edge so many seconds beside a point of its idling. The ages of both ends of the idling

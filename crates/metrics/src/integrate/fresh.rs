@@ -1,7 +1,8 @@
 //! Which readings of a counter are fresh, and how often it moves.
 //!
-//! A counter moves tick by tick. Readings of one tick tell nothing apart, and a value that is repeated for much longer
-//! than a tick is an old one that somebody handed out again: such repeats are no readings. Refuses to know joules.
+//! A counter moves tick by tick. A value that is repeated for much longer than a tick is an old one that somebody handed
+//! out again: such repeats are no readings, and neither is the first of them, since nobody knows how old it was then.
+//! Refuses to know joules.
 
 use ai_energy_core::clock::Stamp;
 
@@ -53,14 +54,12 @@ impl Fresh {
         let stands = |pair: &[usize]| since(pair[0], pair[1] - 1);
         let stale = |seconds: f64| seconds > STALE_TICKS * upper;
         let lower = changes.windows(2).map(stands).filter(|seconds| !stale(*seconds)).fold(0.0, f64::max);
-        let mut kept = readings[..=changes[0]].to_vec();
-        for pair in changes.windows(2) {
-            let repeats = if stale(stands(pair)) { pair[1]..pair[1] } else { pair[0] + 1..pair[1] };
-            kept.extend_from_slice(&readings[repeats]);
-            kept.push(readings[pair[1]]);
+        let mut kept = readings[..changes[0]].to_vec();
+        for pair in changes.windows(2).filter(|pair| !stale(stands(pair))) {
+            kept.extend_from_slice(&readings[pair[0]..pair[1]]);
         }
         let last = changes[changes.len() - 1];
-        kept.extend_from_slice(&readings[last + 1..]);
+        kept.extend_from_slice(&readings[last..]);
         let stood = since(last, readings.len() - 1);
         let longest = changes.windows(2).map(stands).fold(upper, f64::max);
         let stands_since = (stood > STALE_TICKS * longest).then(|| readings[last].0);

@@ -78,8 +78,10 @@ impl Meter {
 
     /// What a reading at this moment gives.
     pub(crate) fn read(&self, at: f64) -> u64 {
-        let frozen = self.frozen.iter().filter(|(from, to)| at >= *from && at < *to);
-        let at = frozen.map(|(from, _)| *from).fold(at, f64::min);
+        let mut at = at;
+        while let Some((from, _)) = self.frozen.iter().find(|(from, to)| at > *from && at < *to) {
+            at = *from;
+        }
         let value = self.raw(at);
         let since = self.resets.iter().copied().filter(|reset| *reset <= at).fold(f64::NEG_INFINITY, f64::max);
         let value = if since > 0.0 { value - self.raw(since) } else { value };

@@ -67,6 +67,15 @@ impl Scene {
         let known = Known { idle_until: Some(at(self.run.begin)), idle_from, sleeps: Vec::new() };
         let found = Curve::with(channel, readings, &known)?.energy(channel, window)?;
         let ci95 = found.ci95().ok_or("no interval")?;
+        if std::env::var("ONE").is_ok() && ((found.joules - self.truth()) / ci95).abs() > 4.0 {
+            let c = Curve::with(channel, readings, &known)?;
+            println!("from {:.3} to {:.3} begin {:.3} end {:.3} last {:.3} tick {:?} err {:.2} ± {:.2} P {:.1}", self.from, self.to, self.run.begin, self.run.end, self.last, c.tick_seconds(), found.joules-self.truth(), ci95, self.truth()/(self.to-self.from));
+            let t = |x: f64| c.joules_at(at(x)) - (self.run.power.joules(x));
+            let gaps: Vec<_> = readings.windows(2).filter(|p| p[1].0.0 - p[0].0.0 > 150_000_000).map(|p| (p[0].0.seconds(), p[1].0.seconds())).collect();
+            println!(" gaps {gaps:.2?}");
+            for x in [self.from, self.to, self.run.begin, self.run.end] { println!("   at {x:.3}: {:.2}", t(x)); }
+            for k in 10..((self.last*10.0) as i32) { let x = f64::from(k)/10.0; print!(" {x:.1}:{:.1}", t(x)); } println!();
+        }
         Ok(Outcome { joules: found.joules, ci95, truth: self.truth() })
     }
 }
@@ -207,7 +216,9 @@ fn resets(dice: &mut Dice) -> Judged {
     let scene = scene(dice, (5.0, 20.0), 0.03, own);
     let make = Make::plain(dice);
     let mut meter = Meter::counter(dice, &scene.run.power, &make, scene.last + 1.0);
-    meter.resets = (0..1 + dice.pick(3)).map(|_| dice.even(scene.from + 0.3, scene.to - 0.3)).collect();
+    let long = scene.to - scene.from;
+    meter.resets = vec![scene.from + long * dice.even(0.05, 0.4), scene.from + long * dice.even(0.6, 0.95)];
+    meter.resets.truncate(1 + dice.pick(2));
     let mut readings = scene.read(dice, &meter, 0.1);
     punch(dice, &mut readings, &scene, 2, (0.2, 0.8));
     scene.judge(&gpu(), &readings)
