@@ -8,7 +8,7 @@ use ai_energy_core::energy::Instrument;
 use super::counter::CounterCurve;
 use super::fresh::Tick;
 use super::lost;
-use super::points::Points;
+use super::points::{Point, Points};
 use super::Window;
 use crate::budget::{Budget, Cause, Changes, Cut, tick_variance};
 
@@ -17,6 +17,12 @@ const NEAR: usize = 4;
 
 /// Readings to each side of a window's end that tell how noisy the power is.
 const FAR: usize = 40;
+
+/// So many ticks between two readings are too many to be counted by their energy.
+const MANY_TICKS: f64 = 2.5;
+
+/// Then powers are told over so many ticks, in which the ages of both ends hardly count.
+const BLOCK_TICKS: f64 = 12.0;
 
 /// One end of the window.
 #[derive(Debug, Clone, Copy, Default)]
@@ -105,27 +111,25 @@ fn noise_of(points: &Points, around: usize, tick: f64, seconds: f64) -> f64 {
     Changes::of(&powers).without_noise(2.0 * ages).noise * (spacing / seconds).min(1.0)
 }
 
-/// Adds what a sensor that sees a part of the time misses, from how the power changes from tick to tick. A counter
-/// moves by whole ticks, so that the energy between two changes is of a whole number of them.
+/// Adds what a sensor that sees a part of the time misses, from how the power changes.
 fn add_unseen(curve: &CounterCurve, budget: &mut Budget, instrument: &Instrument, window: Window, tick: Tick) {
     let Some(seen) = instrument.seen_fraction.filter(|seen| *seen < 1.0) else { return };
     let tick = tick.likely();
     // The load's edges and the curve's end lie between ticks.
     let read = |at: Stamp| at != curve.span().1 && curve.edges.iter().all(|edge| edge.at != at);
     let within = |at: Stamp| at >= window.start && at <= window.end && read(at);
-    let points = curve.points.0.iter().filter(|point| within(point.at));
-    let mut joules: Vec<f64> = points.map(|point| point.joules).collect();
-    joules.dedup();
+    let points: Vec<Point> = curve.points.0.iter().filter(|point| within(point.at)).copied().collect();
     let mean = (curve.joules_at(window.end) - curve.joules_at(window.start)) / window.seconds();
-    if joules.len() < 2 || tick <= 0.0 || mean <= 0.0 {
+    if points.len() < 2 || tick <= 0.0 || mean <= 0.0 {
         return;
     }
-    let steps = joules.windows(2).map(|pair| pair[1] - pair[0]);
-    let ticks = |step: f64| (step / (tick * mean)).round().max(1.0);
-    let count: f64 = steps.clone().map(ticks).sum();
-    let spacing = tick * count / (joules.len() - 1) as f64;
-    let powers: Vec<f64> = steps.map(|step| step / (tick * ticks(step))).collect();
-    let changes = Changes::of(&powers);
+    let spacing = curve.points.usual_spacing();
+    let seen_powers = if spacing >= MANY_TICKS * tick {
+        by_time(&points, spacing.max(BLOCK_TICKS * tick), tick * mean)
+    } else {
+        by_ticks(&points, tick, mean)
+    };
+    let Some((changes, spacing)) = seen_powers else { return };
     // Too few ticks to tell noise from steps: then it may all be noise.
     let noise = if changes.noise == 0.0 { changes.step / 2.0 } else { changes.noise };
     let noise = Changes { noise, step: 0.0 }.integral_variance(window.seconds(), spacing, seen);
@@ -134,6 +138,40 @@ fn add_unseen(curve: &CounterCurve, budget: &mut Budget, instrument: &Instrument
     let own: f64 = edges.map(|edge| (edge.step * tick).powi(2)).sum();
     let steps = changes.step * tick.powi(2) * window.seconds() / spacing;
     budget.add_variance(Cause::Unseen, noise + (1.0 - seen).powi(2) / 12.0 * (own + steps));
+}
+
+/// How the power changes from tick to tick, and their distance: a counter moves by whole ticks, so that the energy
+/// between two changes is of a whole number of them.
+fn by_ticks(points: &[Point], tick: f64, mean: f64) -> Option<(Changes, f64)> {
+    let mut joules: Vec<f64> = points.iter().map(|point| point.joules).collect();
+    joules.dedup();
+    if joules.len() < 2 {
+        return None;
+    }
+    let steps = joules.windows(2).map(|pair| pair[1] - pair[0]);
+    let ticks = |step: f64| (step / (tick * mean)).round().max(1.0);
+    let count: f64 = steps.clone().map(ticks).sum();
+    let spacing = tick * count / (joules.len() - 1) as f64;
+    let powers: Vec<f64> = steps.map(|step| step / (tick * ticks(step))).collect();
+    Some((Changes::of(&powers), spacing))
+}
+
+/// The same where many ticks lie between two readings, whose number energy then does not tell: over stretches of
+/// `block` seconds or more. Ages make noise of a third of (a tick's joules ÷ block)² where they are independent, and
+/// none where they follow the sampler's pace; half of it is taken off, so that either is wrong by a few percent.
+fn by_time(points: &[Point], block: f64, tick_joules: f64) -> Option<(Changes, f64)> {
+    let mut ends: Vec<Point> = Vec::new();
+    for point in points {
+        if ends.last().is_none_or(|last| point.at.seconds_since(last.at).0 >= block * 0.99) {
+            ends.push(*point);
+        }
+    }
+    let ends = Points(ends);
+    let segments = 0..ends.len().checked_sub(2)? + 1;
+    let powers: Vec<f64> = segments.clone().filter_map(|index| ends.watts(index, index + 1)).collect();
+    let spacing = ends.spacing(segments);
+    let ages = (tick_joules / spacing).powi(2) / 3.0;
+    Some((Changes::of(&powers).without_noise(ages / 2.0), spacing))
 }
 
 fn largest_step(points: &Points) -> f64 {
