@@ -67,12 +67,24 @@ impl Budget {
     }
 }
 
-/// Variance of one end of a window on a counter of this tick under this power, J². A value is between 0 and one tick
-/// old, each age as likely (variance tick²/12). Between two readings whose ages are independent, the value at `share`
-/// of the way has the weights' squares of that.
-pub fn tick_variance(tick_seconds: f64, watts: f64, share: f64, between_seconds: f64) -> f64 {
-    let weight = if between_seconds > tick_seconds { share.powi(2) + (1.0 - share).powi(2) } else { 1.0 };
-    weight * (tick_seconds * watts).powi(2) / 12.0
+/// Lengths of a tick within its bounds that the likeness of two ages is averaged over.
+const LENGTHS: u32 = 32;
+
+/// Variance of one end of a window on a counter whose tick lies within `tick_seconds` under this power, J². A value is
+/// between 0 and one tick old, each age as likely (variance tick²/12). Between two readings the value at `share` of the
+/// way has the weights of both ages, and of what they have in common: where the readings lie n + x ticks apart, the
+/// second age is the first one and x more, less a tick where that is too old, which gives the correlation 1 − 6·x·(1 − x).
+pub fn tick_variance(tick_seconds: [f64; 2], watts: f64, share: f64, between_seconds: f64) -> f64 {
+    let [lower, upper] = tick_seconds;
+    let likeness = |step: u32| {
+        let tick = lower + (upper - lower) * (f64::from(step) + 0.5) / f64::from(LENGTHS);
+        let x = (between_seconds / tick).fract();
+        1.0 - 6.0 * x * (1.0 - x)
+    };
+    let likeness =
+        if upper > 0.0 { (0..LENGTHS).map(likeness).sum::<f64>() / f64::from(LENGTHS) } else { 1.0 };
+    let weight = share.powi(2) + (1.0 - share).powi(2) + 2.0 * share * (1.0 - share) * likeness;
+    weight * (f64::midpoint(lower, upper) * watts).powi(2) / 12.0
 }
 
 /// The power around a cut between two readings: what it was before them, in between, and after them.
@@ -191,6 +203,16 @@ mod tests {
         assert_eq!(aged.variance(), 0.0, "ages alone may make the powers differ as much");
         let burst = Cut { noise: 0.0, watts: [100.0, 300.0, 100.0], ..cut };
         assert!((burst.variance() - 4.0 * 4e4 / 4.0).abs() < 1e-9);
-        assert_eq!(tick_variance(0.1, 100.0, 0.5, 1.0), tick_variance(0.1, 100.0, 0.0, 1.0) / 2.0);
+    }
+
+    #[test]
+    fn two_readings_whole_ticks_apart_are_of_one_age_and_half_a_tick_apart_they_make_up_for_each_other() {
+        let tick = |seconds: f64, share: f64| tick_variance([0.1, 0.1], 120.0, share, seconds);
+        let one = 12.0_f64.powi(2) / 12.0;
+        assert!((tick(1.0, 0.5) - one).abs() < 1e-9 && (tick(0.0, 0.3) - one).abs() < 1e-9);
+        assert!((tick(0.77, 0.0) - one).abs() < 1e-9, "at a reading it is that one's age");
+        assert!((tick(0.25, 0.5) - one / 4.0).abs() < 1e-9, "0.5 + 0.5 × (1 − 6/4)");
+        let unknown = tick_variance([0.0, 0.2], 120.0, 0.5, 60.0);
+        assert!((unknown / one - 0.5).abs() < 0.1, "of an unknown tick the ages are independent: {unknown}");
     }
 }

@@ -105,8 +105,7 @@ impl CounterCurve {
         if self.losses.is_empty() {
             return;
         }
-        let usual =
-            self.points.usual_watts(|index| !self.losses.iter().any(|loss| loss.index == index));
+        let usual = self.points.usual_watts(|index| !self.losses.iter().any(|loss| loss.index == index));
         lost::bridge(&mut self.points, &mut self.losses, usual);
     }
 
@@ -175,7 +174,8 @@ impl CounterCurve {
                 window.seconds()
             ));
         }
-        let unclear = self.wraps.iter().find(|wraps| wraps.count.is_none() && window.overlaps(wraps.from, wraps.to));
+        let unclear =
+            self.wraps.iter().find(|wraps| wraps.count.is_none() && window.overlaps(wraps.from, wraps.to));
         let seconds = unclear.map(|wraps| wraps.to.seconds_since(wraps.from).0);
         match seconds.or_else(|| self.unbounded(window)) {
             Some(seconds) => Err(format!(

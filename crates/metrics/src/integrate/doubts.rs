@@ -5,11 +5,11 @@
 use ai_energy_core::clock::Stamp;
 use ai_energy_core::energy::Instrument;
 
+use super::Window;
 use super::counter::CounterCurve;
 use super::fresh::Tick;
 use super::lost;
 use super::points::{Point, Points};
-use super::Window;
 use crate::budget::{Budget, Cause, Changes, Cut, tick_variance};
 
 /// Readings to each side of a window's end that tell the power around it.
@@ -63,11 +63,8 @@ fn add_end(curve: &CounterCurve, budget: &mut Budget, end: Stamp) -> End {
     let seconds = points.seconds(below);
     let between = points.watts(below, below + 1).unwrap_or(0.0);
     let last = points.len() - 1;
-    let around = [
-        (below.saturating_sub(NEAR), below),
-        (below, below + 1),
-        (below + 1, (below + 1 + NEAR).min(last)),
-    ];
+    let around =
+        [(below.saturating_sub(NEAR), below), (below, below + 1), (below + 1, (below + 1 + NEAR).min(last))];
     let [before, _, after] = around.map(|(from, to)| points.watts(from, to));
     let watts = [before.or(after).unwrap_or(between), between, after.or(before).unwrap_or(between)];
     let mean = (watts[0] + watts[2]) / 2.0;
@@ -75,6 +72,9 @@ fn add_end(curve: &CounterCurve, budget: &mut Budget, end: Stamp) -> End {
         budget.add_half_width(Cause::Tick, largest_step(points));
         return End::default();
     };
+    // Beyond the last reading the curve goes on from it: one age it is.
+    let share_of_ages = if below + 1 == last { 0.0 } else { share };
+    let age_variance = tick_variance([tick.lower, tick.upper], mean, share_of_ages, seconds);
     let tick = tick.likely();
     let noise = noise_of(points, below, tick, seconds);
     // Both ends of a mean power are of some age, each with tick²/12.
@@ -85,14 +85,11 @@ fn add_end(curve: &CounterCurve, budget: &mut Budget, end: Stamp) -> End {
     budget.add_variance(Cause::Edge, Cut { seconds, share, watts, noise, ages }.variance());
     if curve.unread.contains(&end) {
         // The power steps right here, and nobody read what it stepped to: all that the load's own power leaves open.
-        let (load, part) = if before.unwrap_or(0.0) > after.unwrap_or(0.0) {
-            (before, share)
-        } else {
-            (after, 1.0 - share)
-        };
+        let (load, part) =
+            if before.unwrap_or(0.0) > after.unwrap_or(0.0) { (before, share) } else { (after, 1.0 - share) };
         budget.add_half_width(Cause::Edge, (load.unwrap_or(between) - between).abs() * seconds * part);
     }
-    End { watts: mean, age_variance: tick_variance(tick, mean, share, seconds) }
+    End { watts: mean, age_variance }
 }
 
 /// Variance of the noise of a mean power over `seconds` around a reading, W², ages of values left out.
@@ -112,7 +109,13 @@ fn noise_of(points: &Points, around: usize, tick: f64, seconds: f64) -> f64 {
 }
 
 /// Adds what a sensor that sees a part of the time misses, from how the power changes.
-fn add_unseen(curve: &CounterCurve, budget: &mut Budget, instrument: &Instrument, window: Window, tick: Tick) {
+fn add_unseen(
+    curve: &CounterCurve,
+    budget: &mut Budget,
+    instrument: &Instrument,
+    window: Window,
+    tick: Tick,
+) {
     let Some(seen) = instrument.seen_fraction.filter(|seen| *seen < 1.0) else { return };
     let tick = tick.likely();
     // The load's edges and the curve's end lie between ticks.

@@ -53,13 +53,7 @@ pub(super) fn bridge(points: &mut Points, losses: &mut [Loss], usual_watts: f64)
 }
 
 /// Mean of the powers on both sides of a stretch; of one where the other has none.
-fn beside(
-    points: &Points,
-    from: usize,
-    to: usize,
-    least: f64,
-    lost: &dyn Fn(usize) -> bool,
-) -> Option<f64> {
+fn beside(points: &Points, from: usize, to: usize, least: f64, lost: &dyn Fn(usize) -> bool) -> Option<f64> {
     let seconds = points.between(from, to).0.max(least);
     let clear = |range: std::ops::Range<usize>| !range.clone().any(lost);
     let before = points.before(from, seconds).filter(|begin| clear(*begin..from));

@@ -97,7 +97,7 @@ impl Curve {
                 Self::Counter(CounterCurve::new(readings, wrap_microjoules, gain, known))
             }
             ChannelKind::Power { averaging_ms } => {
-                Self::Power(PowerCurve::new(readings, averaging_ms, &channel.instrument))
+                Self::Power(PowerCurve::new(readings, averaging_ms, &channel.instrument, known))
             }
         })
     }

@@ -32,7 +32,6 @@ pub(crate) fn judge(name: &str, cases: u64, case: impl Fn(u64) -> Judged) -> Fou
             Ok(Outcome { joules, ci95, truth }) => {
                 assert!(joules > 0.0 && ci95 > 0.0, "{name}, case {seed}: {joules} ± {ci95} J");
                 errors.push((joules - truth) / ci95);
-                if std::env::var("DBG").is_ok_and(|d| name.contains(&d)) && ((joules - truth) / ci95).abs() > 1.6 { println!("  seed {seed}: {joules:.2} truth {truth:.2} ± {ci95:.2}"); }
             }
             Err(reason) => {
                 assert!(!reason.is_empty(), "{name}, case {seed}: refused without a reason");

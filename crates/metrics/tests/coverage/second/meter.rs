@@ -83,7 +83,8 @@ impl Meter {
             at = *from;
         }
         let value = self.raw(at);
-        let since = self.resets.iter().copied().filter(|reset| *reset <= at).fold(f64::NEG_INFINITY, f64::max);
+        let since =
+            self.resets.iter().copied().filter(|reset| *reset <= at).fold(f64::NEG_INFINITY, f64::max);
         let value = if since > 0.0 { value - self.raw(since) } else { value };
         self.modulus.map_or(value, |modulus| value % modulus)
     }

@@ -162,9 +162,8 @@ pub(crate) fn run(dice: &mut Dice, family: Family, seconds: f64, ripple: f64) ->
 }
 
 fn switching(dice: &mut Dice, power: &mut Power, end: f64, most: f64, ripple: f64) {
-    let levels: Vec<(f64, f64)> = (0..2 + dice.pick(4))
-        .map(|_| (most * dice.even(0.35, 1.0), dice.decades(0.15, 2.5)))
-        .collect();
+    let levels: Vec<(f64, f64)> =
+        (0..2 + dice.pick(4)).map(|_| (most * dice.even(0.35, 1.0), dice.decades(0.15, 2.5))).collect();
     let mut level = dice.pick(levels.len());
     while power.last().at < end {
         let (watts, dwell) = levels[level];
