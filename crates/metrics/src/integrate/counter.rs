@@ -1,7 +1,7 @@
 //! The curve of an energy counter: wraps undone, losses bridged, stale repeats left out, ticks found.
 //!
 //! Between two readings the counter is taken to rise steadily. A value is up to a tick old when it is read and half a
-//! tick in the mean, so the curve lies that much before the readings. One wrap between two readings is undone exactly.
+//! tick in the mean, so the curve lies half of the tick's lower bound before the readings. One wrap between two readings is undone exactly.
 //! Several cannot be seen: their number is what the powers seen elsewhere allow, and where these allow several numbers,
 //! an interval in which the counter could have wrapped unseen gives no energy.
 
@@ -113,7 +113,7 @@ impl CounterCurve {
     /// there, and puts in the load's edges.
     fn place(&mut self, known: &Known) {
         let (Some(tick), Some(last)) = (self.tick, self.points.last()) else { return };
-        let age = tick.likely() / 2.0;
+        let age = tick.age();
         let nanos = (age * 1e9).round() as u64;
         self.points.0.iter_mut().for_each(|point| point.at = Stamp(point.at.0.saturating_sub(nanos)));
         let end = self.points.len() - 1;

@@ -38,8 +38,8 @@ pub(super) fn budget(curve: &CounterCurve, instrument: &Instrument, window: Wind
     let mut budget = Budget::default();
     let [from, to] = [window.start, window.end].map(|end| add_end(curve, &mut budget, end));
     if let Some(tick) = curve.tick {
-        // The curve lies half a tick before its readings. What the tick is wrong by cancels where powers are the same.
-        let shift = tick.variance() / 4.0 * (from.watts - to.watts).powi(2);
+        // What values are older than the curve takes them for cancels where the powers at both ends are the same.
+        let shift = tick.older() * (from.watts - to.watts).powi(2);
         budget.add_ages(from.age_variance + to.age_variance + shift);
         add_unseen(curve, &mut budget, instrument, window, tick);
     }

@@ -42,7 +42,7 @@ struct Idling {
 
 /// Puts the begin of a load into the curve; `None` where the idling before it does not tell.
 pub(super) fn begin(points: &mut Points, at: Stamp, tick: Tick) -> Option<Edge> {
-    let age = tick.likely() / 2.0;
+    let age = tick.age();
     let read_by = |point: &Point| point.at.seconds() + age <= at.seconds();
     let near = points.0.iter().rposition(read_by)?;
     let few = near.checked_sub(LEAST_READINGS)?;
@@ -65,7 +65,7 @@ pub(super) fn begin(points: &mut Points, at: Stamp, tick: Tick) -> Option<Edge> 
 
 /// Puts the end of a load into the curve; `None` where the idling after it does not tell.
 pub(super) fn end(points: &mut Points, at: Stamp, tick: Tick) -> Option<Edge> {
-    let age = tick.likely() / 2.0;
+    let age = tick.age();
     let read_after = |point: &Point| point.at.seconds() + age >= at.seconds() + tick.upper;
     let near = points.0.iter().position(read_after)?;
     let last = points.len() - 1;

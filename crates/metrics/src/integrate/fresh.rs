@@ -24,9 +24,15 @@ impl Tick {
         f64::midpoint(self.lower, self.upper)
     }
 
-    /// Variance of the tick, each length within the bounds as likely, s².
-    pub(super) fn variance(self) -> f64 {
-        (self.upper - self.lower).powi(2) / 12.0
+    /// How old a value is in the mean at least, s.
+    pub(super) fn age(self) -> f64 {
+        self.lower / 2.0
+    }
+
+    /// Mean square of how much older than that it is in the mean, each length of the tick within the bounds as likely,
+    /// s²: a third of the square of half the bounds' distance.
+    pub(super) fn older(self) -> f64 {
+        ((self.upper - self.lower) / 2.0).powi(2) / 3.0
     }
 }
 

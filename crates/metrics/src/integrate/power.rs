@@ -291,7 +291,7 @@ fn age_variance(aged: &[Aged], update: Option<f64>) -> f64 {
 fn step_at(values: &mut Vec<(Stamp, f64)>, edge: Stamp, reach: u64) {
     let (low, high) = (Stamp(edge.0.saturating_sub(reach)), Stamp(edge.0 + reach));
     let from = values.partition_point(|(at, _)| *at <= low);
-    let to = values.partition_point(|(at, _)| *at < high);
+    let to = values.partition_point(|(at, _)| *at < high).max(from);
     let (Some(before), Some(after)) = (from.checked_sub(1).map(|index| values[index].1), values.get(to))
     else {
         return;

@@ -83,8 +83,9 @@ mod tests {
         assert_eq!(wraps(10_000_000, 0.1), Some(0), "no wrap is possible");
         assert_eq!(wraps(0, 20.0), Some(2), "2000 J at 90 to 110 W");
         assert_eq!(wraps(500_000_000, 100.0), None, "9 or 10 wraps: nobody knows");
-        assert_eq!(wraps(0, 10.0), None, "a wrap or none: nobody knows");
-        assert_eq!(wraps(900_000_000, 18.0), None, "neither no wrap nor one fits");
+        let wide = &PowerRange { low: 5e6, high: 110e6 };
+        assert_eq!(unseen_wraps(60_000_000, 10.0, 999_999_999, wide), None, "a wrap or none: nobody knows");
+        assert_eq!(wraps(200_000_000, 15.0), None, "neither one wrap nor two fit");
     }
 
     #[test]
