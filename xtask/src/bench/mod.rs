@@ -41,10 +41,14 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     }
 }
 
-/// Prints, for each stressor, how many of thousands of stated intervals hold the truth.
+/// Prints what reading the sensors of a large machine costs and, for each stressor, how many of thousands of stated
+/// intervals hold the truth.
 fn energy(root: &Path) -> Result<()> {
-    let test = ["test", "--release", "--quiet", "--package", "ai-energy-metrics", "--test", "coverage"];
-    shell(root, "cargo", &[&test[..], &["--", "--ignored", "--nocapture"]].concat())
+    for test in ["cost", "coverage"] {
+        let cargo = ["test", "--release", "--quiet", "--package", "ai-energy-metrics", "--test", test];
+        shell(root, "cargo", &[&cargo[..], &["--", "--ignored", "--nocapture"]].concat())?;
+    }
+    Ok(())
 }
 
 fn program(root: &Path) -> PathBuf {

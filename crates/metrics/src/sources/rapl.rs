@@ -5,7 +5,7 @@
 //! is not read where the package itself is. Dies that mirror another's counter are kept, and do not count.
 
 use std::fs;
-use std::io::{Error, ErrorKind};
+use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -223,8 +223,19 @@ fn channel(zone: &Zone, all: &[Zone], domain: Domain, counts: bool) -> Channel {
     }
 }
 
+/// Reads a file that holds a number, without an allocation where it does.
 fn read_number(file: &Path) -> Result<u64, Error> {
-    let text = fs::read_to_string(file)?;
+    // Longer than any number of 64 bits with its end of line.
+    let mut text = [0_u8; 32];
+    let mut length = 0;
+    let mut open = fs::File::open(file)?;
+    while length < text.len() {
+        match open.read(&mut text[length..])? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    let text = String::from_utf8_lossy(&text[..length]);
     text.trim()
         .parse()
         .map_err(|_| Error::new(ErrorKind::InvalidData, format!("`{}` is no number", text.trim())))
