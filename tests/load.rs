@@ -101,6 +101,63 @@ fn a_profile_sends_its_steps_with_their_own_lengths() {
 }
 
 #[test]
+fn a_trace_is_replayed_at_its_instants_and_sizes() {
+    let server = serve(quick());
+    let bench = Bench::new();
+    let trace = "TIMESTAMP,ContextTokens,GeneratedTokens\n2024-01-01 00:00:00.0,20,3\n\
+        2024-01-01 00:00:00.5,30,4\n2024-01-01 00:00:02.0,10,5\n";
+    bench.file("trace.csv", trace);
+    let arguments = ["--dataset", "azure:trace.csv", "scenario.trace.speed_up=10", "--warmup", "1"];
+    bench.run(&[&["run", "--endpoint", &endpoint(&server)], &arguments[..]].concat()).expect(0);
+    assert_eq!(planned(&bench), [0, 50_000_000, 200_000_000]);
+    let mut tokens: Vec<u64> = lines(&bench.run_folder().join("requests.jsonl"))
+        .iter()
+        .filter(|request| request["phase"].is_null())
+        .map(|request| request["completion_tokens"]["tokens"].as_u64().unwrap())
+        .collect();
+    tokens.sort_unstable();
+    assert_eq!(tokens, [3, 4, 5]);
+    let closed = Bench::new();
+    closed.file("trace.csv", trace);
+    closed
+        .run(&["run", "--endpoint", &endpoint(&server), "--dataset", "azure:trace.csv", "-c", "1"])
+        .expect(0);
+    assert!(
+        lines(&closed.run_folder().join("requests.jsonl")).iter().all(|request| request["planned"].is_null())
+    );
+    let done = closed.run(&["run", "--dataset", "azure:trace.csv", "--rate", "3"]).expect(2);
+    done.says(&["load.rate", "speed_up"]);
+}
+
+#[test]
+fn conversations_carry_what_was_said() {
+    let server = serve(quick());
+    let bench = Bench::new();
+    let talk = [
+        "scenario.synthetic.turns=3",
+        "scenario.synthetic.turn_tokens=5",
+        "scenario.synthetic.think_seconds=0.01",
+    ];
+    let load = ["--dataset", "synthetic:40", "-n", "2", "-c", "2", "--max-tokens", "8"];
+    bench.run(&[&["run", "--endpoint", &endpoint(&server)], &load[..], &talk[..]].concat()).expect(0);
+    let requests = lines(&bench.run_folder().join("requests.jsonl"));
+    assert_eq!(requests.len(), 6);
+    for conversation in [0, 1] {
+        let of = |request: &&Value| request["prompt_index"] == conversation;
+        let turns: Vec<&Value> = requests.iter().filter(of).collect();
+        let sizes: Vec<u64> =
+            turns.iter().map(|turn| turn["prompt_tokens"]["tokens"].as_u64().unwrap()).collect();
+        // Each turn adds the answer before it and five words.
+        assert!(sizes.windows(2).all(|pair| pair[1] >= pair[0] + 5 + 4), "{sizes:?}");
+        let numbers: Vec<u64> =
+            turns.iter().map(|turn| turn["conversation"]["turn"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, [0, 1, 2]);
+        assert!(turns[1]["scheduled_ns"].as_u64() >= turns[0]["end_ns"].as_u64().map(|end| end + 10_000_000));
+    }
+    assert!(requests.iter().all(|request| request["text"].is_null()), "texts are not kept for it");
+}
+
+#[test]
 fn contradictions_are_refused_before_anything_is_asked() {
     let bench = Bench::new();
     let done = bench.run(&["run", "--endpoint", "http://127.0.0.1:9", "--rate", "5", "-c", "3"]).expect(2);

@@ -38,7 +38,9 @@ impl OpenBackend for Server {
             model: settings.backend.model.clone(),
             server: settings.backend.server.clone(),
         };
-        options.server.keep_text |= settings.scenario.keep_text;
+        // A conversation goes on from what the model said.
+        options.server.keep_text |=
+            settings.scenario.keep_text || settings.scenario.dataset.synthetic.turns.is_some();
         if options.model == ASK_THE_SERVER {
             options.model = only_model(&options).await?;
         }

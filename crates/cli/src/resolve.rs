@@ -156,7 +156,7 @@ pub fn check(loaded: &Loaded<Settings>) -> Result<Checked, CliError> {
     };
     faults.extend(ai_energy_metrics::check_options(&loaded.value.metrics.options).err());
     faults.extend(assemble::check_formatting(&loaded.value).err());
-    let load = load_plan::plan(&loaded.value.load, &is_default, false);
+    let load = load_plan::plan(&loaded.value.load, &is_default, traced(loaded));
     let load = load.unwrap_or_else(|wrong| {
         faults.extend(wrong);
         LoadPlan::default()
@@ -165,6 +165,12 @@ pub fn check(loaded: &Loaded<Settings>) -> Result<Checked, CliError> {
         return Ok(Checked { generation, load });
     }
     Err(CliError::Faults(faults.into_iter().map(|fault| located(loaded, fault)).collect()))
+}
+
+/// Whether the prompts come with instants that are to be kept: a stated concurrency sends a trace's prompts in a closed loop.
+fn traced(loaded: &Loaded<Settings>) -> bool {
+    ai_energy_datasets::is_trace(&loaded.value.scenario.dataset.dataset_name)
+        && *origin(loaded, "load.concurrency") == Origin::Default
 }
 
 /// A fault about a key, with the place that set it in front.

@@ -83,7 +83,11 @@ impl Session {
         let target = kind.opener.target(&settings);
         let write = |prompts| assemble::format_prompts(&settings, &*selected.formatter, target, prompts);
         let formatted = write(&prompts.prompts)?;
-        let script = Script { spare: write(&workload.spare)?, ..Script::default() };
+        let script = Script {
+            spare: write(&workload.spare)?,
+            timeline: prompts.timeline,
+            follow_ups: prompts.follow_ups.into_iter().map(|(at, talk)| (at, talk.into())).collect(),
+        };
         let dataset = prompts.info;
         let session = Self {
             settings,

@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::fault::Fault;
-use crate::prompt::Prompt;
+use crate::prompt::{FollowUp, Prompt};
 
 /// What a run keeps of its dataset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,11 @@ pub struct LoadedPrompts {
     pub prompts: Vec<Prompt>,
     /// What the run keeps of the dataset.
     pub info: DatasetInfo,
+    /// When each prompt was asked, since the first one; empty where the source does not say. As long as `prompts`
+    /// otherwise.
+    pub timeline: Vec<Duration>,
+    /// What follows in the conversations that prompts begin, by [`Prompt::index`].
+    pub follow_ups: BTreeMap<usize, Vec<FollowUp>>,
     /// Things the user should know, for example fewer rows than asked for.
     pub warnings: Vec<String>,
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// One prompt as a dataset gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,17 @@ impl Prompt {
             target_output_tokens: None,
         }
     }
+}
+
+/// What follows a prompt in its conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowUp {
+    /// What the user says next.
+    pub message: String,
+    /// How long the user thinks after the answer before.
+    pub think: Duration,
+    /// Tokens to generate, where the dataset says.
+    pub target_output_tokens: Option<u32>,
 }
 
 /// Who speaks.

@@ -4,6 +4,7 @@
 
 mod attribution;
 mod codecarbon;
+mod load;
 mod phases;
 mod validity;
 
@@ -16,6 +17,7 @@ use crate::record::{ErrorClass, TokenCountSource};
 
 pub use attribution::{PrefillDecode, RequestShare, RequestShares};
 pub use codecarbon::CodeCarbonMethod;
+pub use load::{Goodput, InterTokenBasis, LoadFigures, Part, Slice};
 pub use phases::{DomainSplit, Efficiency, EnergySplit, IdlePower, PhaseEnergy, Stretch};
 pub use validity::{Validity, ValidityCheck, Verdict};
 
@@ -261,6 +263,9 @@ pub struct Summary {
     pub latency: Latency,
     /// Throughput.
     pub throughput: Throughput,
+    /// How the load went.
+    #[serde(default)]
+    pub load: LoadFigures,
     /// Energy.
     pub energy: Energy,
     /// Emissions.

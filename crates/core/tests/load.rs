@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ai_energy_core::load::{Arrivals, Law, LoadPlan, Step, instants};
+use ai_energy_core::prompt::FollowUp;
 use ai_energy_core::record::{Ending, ErrorClass, Generation, RequestError};
-use ai_energy_core::runner::{self, FollowUp, Parts};
+use ai_energy_core::runner::{self, Parts};
 use ai_energy_core::{PhaseKind, Plan, RequestRecord, RunRecord, Stamp};
 use common::{Scripted, parts, plan, quick};
 

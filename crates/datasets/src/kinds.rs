@@ -15,6 +15,7 @@ use crate::nearest::nearest;
 use crate::options::Options;
 use crate::rows::usage;
 use crate::synthetic::SyntheticDataset;
+use crate::trace::TraceDataset;
 
 /// A kind of dataset, for listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,11 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo { name: "parquet", description: "a local parquet file", example: "prompts.parquet" },
     KindInfo { name: "txt", description: "a local text file with one prompt a line", example: "prompts.txt" },
     KindInfo {
+        name: "trace",
+        description: "when requests came and how long they were: mooncake:PATH, burstgpt:PATH, azure:PATH",
+        example: "mooncake:conversation_trace.jsonl",
+    },
+    KindInfo {
         name: "hub",
         description: "a dataset on the Hugging Face hub of parquet, jsonl, csv, json or txt files",
         example: "AIEnergyScore/text_generation",
@@ -91,6 +97,9 @@ pub fn open_with(options: &Options, env: &HubEnv) -> Result<Box<dyn Dataset>, Fa
     }
     if name == "synthetic" || name.starts_with("synthetic:") {
         return Ok(Box::new(SyntheticDataset::new(name, &options.synthetic)?));
+    }
+    if let Some(trace) = TraceDataset::new(name, &options.trace)? {
+        return Ok(Box::new(trace));
     }
     let path = expand_home(name);
     if path.is_file() || looks_like_a_path(name) {

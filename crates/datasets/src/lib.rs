@@ -22,9 +22,11 @@ mod rows;
 mod sized;
 mod synthetic;
 mod text_file;
+mod trace;
 
 pub use ai_energy_hub::{DEFAULT_REVISION, HubEnv, Retry};
 pub use distribution::{Distribution, DistributionError, MAX_TOKENS};
 pub use kinds::{KINDS, KindInfo, open, open_with};
-pub use options::{DEFAULT_COLUMN, Options, SyntheticOptions};
+pub use options::{DEFAULT_COLUMN, Options, SyntheticOptions, TraceOptions};
 pub use sized::{Sized, made_to_size, set_outputs, stand_ins};
+pub use trace::is_trace;

@@ -35,6 +35,8 @@ pub struct Options {
     pub txt_separator: Option<String>,
     /// The lengths and the seed of `synthetic` prompts.
     pub synthetic: SyntheticOptions,
+    /// What is taken of a trace, and how fast.
+    pub trace: TraceOptions,
 }
 
 impl Default for Options {
@@ -50,6 +52,7 @@ impl Default for Options {
             shuffle_seed: None,
             txt_separator: None,
             synthetic: SyntheticOptions::default(),
+            trace: TraceOptions::default(),
         }
     }
 }
@@ -72,6 +75,15 @@ pub struct SyntheticOptions {
     /// Tokens at the start that all prompts share, for measuring a server's prefix cache; part of `input_tokens`,
     /// and each prompt has at least one token of its own after them.
     pub shared_prefix_tokens: u32,
+    /// Turns of a conversation, written as `input_tokens` is: each next one carries all that was said, with the model's own
+    /// answers. Unset: one turn. `num_samples` counts conversations.
+    pub turns: Option<Distribution>,
+    /// Tokens that a user says in later turns; unset: as `input_tokens`.
+    pub turn_tokens: Option<Distribution>,
+    /// Seconds that a user thinks between an answer and the next turn.
+    pub think_seconds: f64,
+    /// Draw the time of thinking from an exponential distribution of that mean instead of taking it as it is.
+    pub think_random: bool,
 }
 
 impl Default for SyntheticOptions {
@@ -82,6 +94,41 @@ impl Default for SyntheticOptions {
             output_tokens: None,
             seed: 0,
             shared_prefix_tokens: 0,
+            turns: None,
+            turn_tokens: None,
+            think_seconds: 0.0,
+            think_random: false,
+        }
+    }
+}
+
+/// What is taken of a trace (`mooncake:PATH`, `burstgpt:PATH`, `azure:PATH`), and how fast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TraceOptions {
+    /// How many times as fast as it happened; 0.5 is half as fast.
+    pub speed_up: f64,
+    /// Seconds of the trace, as it happened, that are left out at its begin.
+    pub start_seconds: f64,
+    /// Seconds of the trace, as it happened, that are taken; unset: up to `num_samples` requests.
+    pub duration_seconds: Option<f64>,
+    /// Longer prompts are cut to so many tokens.
+    #[schemars(range(min = 1))]
+    pub max_input_tokens: Option<u32>,
+    /// Longer answers are cut to so many tokens.
+    #[schemars(range(min = 1))]
+    pub max_output_tokens: Option<u32>,
+}
+
+impl Default for TraceOptions {
+    /// All of it, as it happened.
+    fn default() -> Self {
+        Self {
+            speed_up: 1.0,
+            start_seconds: 0.0,
+            duration_seconds: None,
+            max_input_tokens: None,
+            max_output_tokens: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::conversation;
 use crate::nearest;
 use crate::options::DEFAULT_COLUMN;
 use ai_energy_core::draw::Draw;
+use std::collections::BTreeMap;
 
 /// How many rows are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +195,7 @@ pub(crate) fn assemble(
     let sha256 = fingerprint(&prompts);
     let Origin { name, kind, revision } = origin;
     let info = DatasetInfo { name, kind: kind.to_owned(), revision, sha256, rows: rows.total };
-    Ok(LoadedPrompts { prompts, info, warnings })
+    Ok(LoadedPrompts { prompts, info, warnings, timeline: Vec::new(), follow_ups: BTreeMap::new() })
 }
 
 /// What the user should know. `counts` are rows without a prompt, cast cells and cut conversations.

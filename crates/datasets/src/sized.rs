@@ -9,7 +9,7 @@ use ai_energy_core::{DatasetInfo, LoadedPrompts, Prompt};
 use crate::distribution::Distribution;
 use crate::options::SyntheticOptions;
 use crate::rows::fingerprint;
-use crate::synthetic::{SyntheticDataset, like};
+use crate::synthetic::{SyntheticDataset, like, talk};
 
 /// The stream of a seed that lengths of answers are drawn from where prompts come from elsewhere.
 const OUTPUTS: u64 = 4;
@@ -46,7 +46,13 @@ pub fn made_to_size(name: &str, steps: &[Sized], options: &SyntheticOptions) -> 
         sha256: fingerprint(&prompts),
         rows: None,
     };
-    LoadedPrompts { prompts, info, warnings: Vec::new() }
+    LoadedPrompts {
+        follow_ups: talk(&prompts, options),
+        timeline: Vec::new(),
+        prompts,
+        info,
+        warnings: Vec::new(),
+    }
 }
 
 /// Gives prompts from elsewhere the answer lengths of steps, in order; prompts beyond the steps keep theirs.

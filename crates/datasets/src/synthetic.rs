@@ -5,8 +5,11 @@
 //! at random, so that no two prompts share a start that a server could have cached, unless `shared_prefix_tokens`
 //! asks for one.
 
+use ai_energy_core::prompt::FollowUp;
 use ai_energy_core::{Dataset, DatasetInfo, Fault, LoadProgress, LoadedPrompts, Prompt};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::distribution::Distribution;
 use crate::options::SyntheticOptions;
@@ -20,6 +23,9 @@ const WORDS: &str = include_str!("../data/words.txt");
 const LENGTHS: u64 = 1;
 const PREFIX: u64 = 2;
 const OUTPUTS: u64 = 3;
+const TURNS: u64 = 5;
+/// Keeps what is said later apart from the first words of other prompts.
+const TALK_SEED: u64 = 0x7a1c << 32;
 /// Prompt `i` draws its words from stream `FIRST_PROMPT + i`.
 const FIRST_PROMPT: u64 = 16;
 
@@ -65,7 +71,7 @@ impl SyntheticDataset {
 
     pub(crate) fn prompts(&self, limit: usize) -> Vec<Prompt> {
         let words: Vec<&str> = WORDS.lines().collect();
-        let SyntheticOptions { input_tokens, output_tokens, seed, shared_prefix_tokens } = &self.options;
+        let SyntheticOptions { input_tokens, output_tokens, seed, shared_prefix_tokens, .. } = &self.options;
         let shared = write(&words, &mut Draw::new(*seed, PREFIX), *shared_prefix_tokens);
         let (mut lengths, mut outputs) = (Draw::new(*seed, LENGTHS), Draw::new(*seed, OUTPUTS));
         (0..limit)
@@ -82,6 +88,32 @@ impl SyntheticDataset {
             })
             .collect()
     }
+}
+
+/// What users go on to say in the conversations that prompts begin: as many turns as the options draw, each of its own
+/// length, after its own time of thinking. Empty where a conversation has one turn.
+pub(crate) fn talk(prompts: &[Prompt], options: &SyntheticOptions) -> BTreeMap<usize, Vec<FollowUp>> {
+    let Some(turns) = options.turns else { return BTreeMap::new() };
+    let mut draw = Draw::new(options.seed, TURNS);
+    let mut talks = BTreeMap::new();
+    for prompt in prompts {
+        let follow_up = |turn: u32, draw: &mut Draw| {
+            let length = options.turn_tokens.unwrap_or(options.input_tokens).draw(draw) as usize;
+            let number = (prompt.index as u64) << 16 | u64::from(turn);
+            let think = options.think_seconds * if options.think_random { draw.exponential() } else { 1.0 };
+            FollowUp {
+                message: like(length, options.seed.wrapping_add(TALK_SEED), number),
+                think: Duration::try_from_secs_f64(think).unwrap_or_default(),
+                target_output_tokens: options.output_tokens.map(|spread| spread.draw(draw)),
+            }
+        };
+        let more = turns.draw(&mut draw).saturating_sub(1);
+        let follow_ups: Vec<FollowUp> = (1..=more).map(|turn| follow_up(turn, &mut draw)).collect();
+        if !follow_ups.is_empty() {
+            talks.insert(prompt.index, follow_ups);
+        }
+    }
+    talks
 }
 
 /// A text of so many words, at least one; `number` keeps texts of one seed apart.
@@ -108,7 +140,8 @@ impl Dataset for SyntheticDataset {
             sha256: fingerprint(&prompts),
             rows: None,
         };
-        Ok(LoadedPrompts { prompts, info, warnings: Vec::new() })
+        let follow_ups = talk(&prompts, &self.options);
+        Ok(LoadedPrompts { prompts, info, warnings: Vec::new(), timeline: Vec::new(), follow_ups })
     }
 }
 
@@ -179,6 +212,7 @@ mod tests {
             let options = SyntheticOptions {
                 input_tokens: Distribution::Uniform { low, high: low + more },
                 output_tokens: None, seed, shared_prefix_tokens: prefix,
+                ..SyntheticOptions::default()
             };
             for prompt in made("synthetic", &options, 5) {
                 let words = text(&prompt).split(' ').count() as u32;

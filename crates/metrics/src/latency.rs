@@ -3,9 +3,9 @@
 //! Only stamps of requests that succeeded count: a failed one's are no latency of anything. Refuses to guess a moment
 //! that was not seen, so that a request without streaming adds nothing to the time to first token.
 
-use ai_energy_core::RequestRecord;
 use ai_energy_core::clock::Stamp;
-use ai_energy_core::summary::Latency;
+use ai_energy_core::summary::{InterTokenBasis, Latency};
+use ai_energy_core::{RequestRecord, TokenCountSource};
 
 use crate::stats::{distribution, weighted_distribution};
 
@@ -14,7 +14,8 @@ use crate::stats::{distribution, weighted_distribution};
 /// - time to first token: first token of any channel − sent; to first content likewise with the answer's own;
 /// - inter-token: the time between consecutive chunks. A chunk of n tokens gives n equal parts, so that a server
 ///   which sends several tokens at a time is not seen as slower per token; chunks that were read at once are 0 apart.
-///   A chunk never has more tokens than the server counts for its whole request;
+///   A chunk never has more tokens than the server counts for its whole request. Where chunks are not counted and the
+///   request has clearly more tokens than chunks, each chunk stands for the request's mean ([`InterTokenBasis`]);
 /// - time per output token: (last chunk − first token) ÷ tokens after the first chunk, since those of the first were
 ///   made before the clock began. Of N tokens in k chunks these are N − n where the first chunk's n are counted; else
 ///   N − N/k, as if chunks were equal, which is N − 1 for one token a chunk. A request of one chunk has none;
@@ -24,8 +25,8 @@ use crate::stats::{distribution, weighted_distribution};
 /// out what a request waited for its turn would hide an overloaded server (coordinated omission). That waiting is told
 /// apart too: queueing is admitted − scheduled, admitted being when a bound on requests in flight let the request go, and
 /// schedule lag is then sent − admitted.
-pub fn latency(requests: &[RequestRecord]) -> Latency {
-    let done: Vec<&RequestRecord> = requests.iter().filter(|request| request.succeeded()).collect();
+pub fn latency<'a>(requests: impl IntoIterator<Item = &'a RequestRecord>) -> Latency {
+    let done: Vec<&RequestRecord> = requests.into_iter().filter(|request| request.succeeded()).collect();
     let each = |value: fn(&RequestRecord) -> Option<f64>| {
         distribution(done.iter().filter_map(|request| value(request)).collect(), "s")
     };
@@ -69,11 +70,46 @@ fn queueing(request: &RequestRecord) -> Option<f64> {
 /// claim any number of tokens in a chunk.
 pub(crate) fn gaps(request: &RequestRecord) -> impl Iterator<Item = (f64, u64)> {
     let most = request.generation.completion_tokens.map_or(u32::MAX, |count| count.tokens);
+    let coalesced = mean_tokens(request).filter(|mean| *mean > COALESCED);
     request.generation.chunks.windows(2).map(move |pair| {
-        let tokens = pair[1].tokens.unwrap_or(1).min(most).max(1);
-        let gap = pair[1].at.seconds_since(pair[0].at).0 / f64::from(tokens);
-        (gap, u64::from(tokens))
+        let between = pair[1].at.seconds_since(pair[0].at).0;
+        match (pair[1].tokens, coalesced) {
+            (None, Some(mean)) => (between / mean, mean.round() as u64),
+            (tokens, _) => {
+                let tokens = tokens.unwrap_or(1).min(most).max(1);
+                (between / f64::from(tokens), u64::from(tokens))
+            }
+        }
     })
+}
+
+/// Mean tokens a chunk above which uncounted chunks hold several. One token of a few may have no text and so no chunk, such
+/// as the one that ends the answer: a mean a little above 1 is one token a chunk.
+const COALESCED: f64 = 1.25;
+
+/// Tokens a chunk of a request by its own count; `None` where that is itself a count of chunks, or there is none.
+fn mean_tokens(request: &RequestRecord) -> Option<f64> {
+    let count =
+        request.generation.completion_tokens.filter(|count| count.source != TokenCountSource::Chunks)?;
+    let chunks = request.generation.chunks.len();
+    (chunks > 0).then(|| f64::from(count.tokens) / chunks as f64)
+}
+
+/// What the inter-token time of these requests stands on: the least exact basis of any of them.
+pub(crate) fn basis(requests: &[RequestRecord]) -> InterTokenBasis {
+    let of = |request: &RequestRecord| {
+        let chunks = &request.generation.chunks;
+        if chunks.len() < 2 {
+            InterTokenBasis::Unseen
+        } else if chunks.iter().skip(1).all(|chunk| chunk.tokens.is_some()) {
+            InterTokenBasis::Counted
+        } else if mean_tokens(request).is_some_and(|mean| mean > COALESCED) {
+            InterTokenBasis::Split
+        } else {
+            InterTokenBasis::OneAChunk
+        }
+    };
+    requests.iter().filter(|request| request.succeeded()).map(of).max().unwrap_or_default()
 }
 
 /// Mean time per token after the first chunk, s.

@@ -20,6 +20,7 @@ mod gain;
 pub mod grid;
 pub mod integrate;
 pub mod latency;
+mod load;
 pub mod location;
 mod machine;
 pub mod options;

@@ -21,6 +21,7 @@ use crate::efficiency::efficiency;
 use crate::energy::{ChannelResult, channel_energy, channel_results, domains, total};
 use crate::integrate::Window;
 use crate::latency::latency;
+use crate::load::load;
 use crate::location::check_location;
 use crate::phases::phases;
 use crate::shares::Shares;
@@ -127,6 +128,7 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
     let validity = validity(&look);
     let (prefill_decode, requests) = attribution(record, &results, &domains, window);
     let latency = latency(&record.requests);
+    let load_figures = load(record, window);
     let load = found.phases.iter().find(|phase| phase.phase == Stretch::Load);
     let efficiency = efficiency(&shares, &total, load, latency.end_to_end.as_ref());
     let server_reported = server_reported(&record.requests);
@@ -141,6 +143,7 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
     Summary {
         schema_version: SCHEMA_VERSION,
         throughput: shares.throughput(&duration),
+        load: load_figures,
         duration,
         latency,
         energy,
@@ -153,9 +156,11 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
     }
 }
 
-fn counts(requests: &[RequestRecord]) -> Counts {
-    let mut counts = Counts { total: requests.len(), ..Counts::default() };
+/// How many requests there were and how they ended.
+pub(crate) fn counts<'a>(requests: impl IntoIterator<Item = &'a RequestRecord>) -> Counts {
+    let mut counts = Counts::default();
     for request in requests {
+        counts.total += 1;
         match &request.generation.error {
             None => counts.successful += 1,
             Some(error) => {

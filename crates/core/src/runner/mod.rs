@@ -23,7 +23,7 @@ use crate::record::{
 };
 use serde_json::{Map, Value};
 
-pub use load::{FollowUp, Script};
+pub use load::Script;
 pub use sampler::{Sampled, Sampler};
 pub use tokio_util::sync::CancellationToken as Stop;
 

@@ -115,6 +115,10 @@ async fn every_kind_opens_by_its_example() {
             options.dataset_name = folder.write(kind.example, text).display().to_string();
         } else if kind.name == "parquet" {
             options.dataset_name = parquet().display().to_string();
+        } else if kind.name == "trace" {
+            let line = r#"{"timestamp": 0, "input_length": 3, "output_length": 2, "hash_ids": [1]}"#;
+            let path = folder.write("trace.jsonl", line).display().to_string();
+            options.dataset_name = format!("mooncake:{path}");
         }
         match load(&options, 2).await {
             Ok(loaded) => assert_eq!(loaded.info.kind, kind.name),

@@ -108,15 +108,20 @@ pub(super) fn decode_tokens(generation: &Generation) -> f64 {
     later_chunks(generation).map(|(_, tokens)| tokens).sum()
 }
 
-/// Every chunk but the first with its tokens: as the server counted them, else the request's count in equal parts.
+/// Every chunk but the first with its tokens.
 fn later_chunks(generation: &Generation) -> impl Iterator<Item = (Stamp, f64)> + '_ {
+    chunk_tokens(generation).skip(1)
+}
+
+/// Every chunk with its tokens: as the server counted them, else the request's count in equal parts.
+pub(crate) fn chunk_tokens(generation: &Generation) -> impl Iterator<Item = (Stamp, f64)> + '_ {
     let chunks = &generation.chunks;
     let counted = chunks.iter().all(|chunk| chunk.tokens.is_some());
     let each = match generation.completion_tokens {
         Some(count) if !chunks.is_empty() => f64::from(count.tokens) / chunks.len() as f64,
         _ => 1.0,
     };
-    chunks.iter().skip(1).map(move |chunk| {
+    chunks.iter().map(move |chunk| {
         let tokens = if counted { chunk.tokens.map_or(each, f64::from) } else { each };
         (chunk.at, tokens)
     })

@@ -37,6 +37,11 @@ impl Window {
         self.end.seconds_since(self.start).0
     }
 
+    /// `true` from its begin on and before its end.
+    pub(crate) fn holds(self, at: Stamp) -> bool {
+        at >= self.start && at < self.end
+    }
+
     fn overlaps(self, from: Stamp, to: Stamp) -> bool {
         from < self.end && to > self.start
     }

@@ -1,14 +1,13 @@
 //! When each stretch of a run began and ended.
 //!
-//! The steady part follows ML.ENERGY's rule: it begins when every slot holds a request that has its first token and ends
-//! when only all but one do. Ramp, steady part and drain tile the load. Refuses to know what was drawn in them.
+//! What is steady, the load's own figures say (`load::steady`). Ramp, steady part and drain tile the load. Refuses to know what was drawn in them.
 
 use ai_energy_core::RunRecord;
-use ai_energy_core::clock::Stamp;
 use ai_energy_core::record::{Phase, PhaseKind};
 use ai_energy_core::summary::Stretch;
 
 use crate::integrate::Window;
+use crate::load::steady::steady;
 
 /// The stretches of a run by their begin, without those of no length.
 pub fn stretches(record: &RunRecord) -> Vec<(Stretch, Window)> {
@@ -36,31 +35,12 @@ pub fn stretches(record: &RunRecord) -> Vec<(Stretch, Window)> {
 fn parts_of_load(record: &RunRecord, load: Phase) -> [(Stretch, Window); 3] {
     let drain =
         record.phase(PhaseKind::Drain).map_or(load.end, |drain| drain.start.clamp(load.start, load.end));
-    let full = all_slots_busy(record).map_or(drain, |full| full.clamp(load.start, drain));
+    let whole = Window { start: load.start, end: load.end };
+    // Where nothing was steady, all up to the drain is ramp.
+    let full = steady(record, whole).bounds.map_or(drain, |steady| steady.start.clamp(load.start, drain));
     [
         (Stretch::Ramp, Window { start: load.start, end: full }),
         (Stretch::Steady, Window { start: full, end: drain }),
         (Stretch::Drain, Window { start: drain, end: load.end }),
     ]
-}
-
-/// The first moment at which as many requests as there are slots have their first token and have not ended.
-fn all_slots_busy(record: &RunRecord) -> Option<Stamp> {
-    let mut events: Vec<(Stamp, i64)> = Vec::with_capacity(2 * record.requests.len());
-    for request in &record.requests {
-        let generation = &request.generation;
-        // Without streaming the first token is not seen; then a slot counts as busy once its request is sent.
-        if let Some(begin) = generation.first_token.or(generation.sent) {
-            events.push((begin, 1));
-            events.push((generation.end, -1));
-        }
-    }
-    // At one moment ends come first: a slot that changes hands is not two.
-    events.sort_unstable();
-    let slots = i64::try_from(record.plan.load.concurrency.max(1)).ok()?;
-    let mut busy = 0;
-    events.into_iter().find_map(|(at, change)| {
-        busy += change;
-        (busy >= slots).then_some(at)
-    })
 }

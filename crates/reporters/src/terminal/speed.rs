@@ -1,6 +1,6 @@
 //! How long requests and tokens took, and how many came per second.
 
-use ai_energy_core::summary::Distribution;
+use ai_energy_core::summary::{Distribution, InterTokenBasis};
 use ai_energy_core::{Figure, Provenance, Report, TokenCountSource};
 
 use super::header::plural;
@@ -44,11 +44,12 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
     draw_caution(report, page);
 }
 
-/// What lies between two moments: the summary splits the time before a chunk among its tokens where they are counted.
+/// What lies between two moments: the summary splits the time before a chunk among its tokens where it knows how many.
 fn between(report: Report<'_>) -> &'static str {
-    let done = report.record.requests.iter().filter(|request| request.succeeded());
-    let counted = done.flat_map(|request| &request.generation.chunks).any(|chunk| chunk.tokens.is_some());
-    if counted { "between tokens" } else { "between chunks" }
+    match report.summary.load.inter_token_basis {
+        InterTokenBasis::Counted | InterTokenBasis::Split => "between tokens",
+        InterTokenBasis::OneAChunk | InterTokenBasis::Unseen => "between chunks",
+    }
 }
 
 fn row(label: &str, distribution: &Distribution, glyphs: &Glyphs) -> Row {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ai_energy_core::energy::Domain;
 use ai_energy_core::record::TokenCountSource;
 use ai_energy_core::summary::{
-    Carbon, Counts, Distribution, DomainEnergy, Efficiency, Energy, Latency, PrefillDecode, RequestShares,
-    SCHEMA_VERSION, Summary, Throughput, Tokens, Validity,
+    Carbon, Counts, Distribution, DomainEnergy, Efficiency, Energy, InterTokenBasis, Latency, LoadFigures,
+    PrefillDecode, RequestShares, SCHEMA_VERSION, Summary, Throughput, Tokens, Validity,
 };
 use ai_energy_core::{Figure, Provenance};
 
@@ -136,6 +136,7 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
             queueing: None,
             schedule_lag: Some(distribution(0.000_04, 3.0, successful)),
         },
+        load: LoadFigures { inter_token_basis: InterTokenBasis::Counted, ..LoadFigures::default() },
         throughput: Throughput {
             output_tokens_per_second: Figure::new(171.6, "token/s", Provenance::Derived, ""),
             total_tokens_per_second: Figure::new(286.2, "token/s", Provenance::Derived, ""),

@@ -195,6 +195,7 @@ pub(crate) fn complete() -> Run {
 pub(crate) fn gpu_lost() -> Run {
     let reason = "source nvml:gpu0:energy was lost at 5.8 s of 74.2 s: GPU 0: device fell off the bus";
     let mut run = complete();
+    run.summary.load.inter_token_basis = ai_energy_core::summary::InterTokenBasis::OneAChunk;
     let mut domains = run.summary.energy.domains;
     domains[0] = unavailable(Domain::Gpu, reason);
     let total = Figure::unavailable("J", format!("GPU energy is not known: {reason}"));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ai_energy_core::Written;
+use ai_energy_core::{Figure, Written};
 use ai_energy_reporters::{TerminalOptions, render, render_saved};
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -57,6 +57,49 @@ fn what_validation_doubted_stands_among_the_notes() {
 fn the_row_of_gaps_says_what_they_lie_between() {
     assert!(shown(&support::complete()).contains("between tokens"), "the server counts each chunk's tokens");
     assert!(shown(&support::gpu_lost()).contains("between chunks"), "it does not");
+}
+
+/// What an open loop adds below the latencies.
+#[test]
+fn an_open_loop_shows_what_was_in_flight_good_and_steady() {
+    use ai_energy_core::load::Objectives;
+    use ai_energy_core::summary::{Counts, Goodput, LoadFigures, Part};
+    let figure = |value: f64, unit: &str| Figure::new(value, unit, ai_energy_core::Provenance::Derived, "");
+    let mut run = support::complete();
+    let latency = run.summary.latency.clone();
+    let steady = Part {
+        name: "steady".to_owned(),
+        start_seconds: 13.5,
+        duration: figure(58.0, "s"),
+        counts: Counts::default(),
+        latency,
+        output_tokens_per_second: figure(174.0, "token/s").with_ci95(3.0),
+        requests_per_second: figure(2.7, "request/s"),
+        mean_concurrency: figure(2.1, "request"),
+        goodput: None,
+    };
+    run.summary.load = LoadFigures {
+        start_seconds: 1.5,
+        planned_rate: figure(2.75, "request/s"),
+        sent_rate: figure(2.69, "request/s"),
+        peak_concurrency: figure(7.0, "request"),
+        mean_concurrency: figure(2.05, "request"),
+        goodput: Some(Goodput {
+            objectives: Objectives { ttft_ms: Some(500.0), ..Objectives::default() },
+            good: 185,
+            judged: 200,
+            share: figure(0.925, "1").with_ci95(0.045),
+            rate: figure(2.49, "request/s").with_ci95(0.12),
+            misses: [("failed".to_owned(), 2), ("ttft".to_owned(), 13)].into(),
+        }),
+        steps: vec![Part { name: "peak".to_owned(), ..steady.clone() }],
+        steady: Some(steady),
+        ..run.summary.load
+    };
+    let text = shown(&run);
+    let from = text.find("   in flight").unwrap();
+    let lines: Vec<&str> = text[from..].lines().take_while(|line| !line.is_empty()).collect();
+    assert_snapshot!(lines.join("\n"));
 }
 
 #[test]

@@ -10,13 +10,13 @@ use tokio::task::{Id, JoinSet};
 use super::course::{Course, Turn};
 use super::pacer::after;
 use super::task::{ended_with, generate};
-use super::{FollowUp, Offered, Outcome};
+use super::{Offered, Outcome};
 use crate::backend::Request;
 use crate::clock::Stamp;
 use crate::load::Step;
 use crate::phase::{Phase, PhaseKind};
 use crate::plan::Plan;
-use crate::prompt::{FormattedPrompt, GenerationParams, Message, PromptContent, Role};
+use crate::prompt::{FollowUp, FormattedPrompt, GenerationParams, Message, PromptContent, Role};
 use crate::record::{ConversationTurn, Ending, ErrorClass, Generation, Offer, RequestRecord};
 use crate::runner::Stop;
 

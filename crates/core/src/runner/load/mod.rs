@@ -18,20 +18,9 @@ use crate::load::Step;
 use crate::observer::Observer;
 use crate::phase::{Phase, PhaseKind};
 use crate::plan::Plan;
-use crate::prompt::FormattedPrompt;
+use crate::prompt::{FollowUp, FormattedPrompt};
 use crate::record::{Ending, RequestRecord};
 use driver::Driver;
-
-/// What follows a prompt in its conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FollowUp {
-    /// What the user says next.
-    pub message: String,
-    /// How long the user thinks after the answer before.
-    pub think: Duration,
-    /// Tokens to generate, where the dataset says.
-    pub target_output_tokens: Option<u32>,
-}
 
 /// What the load holds beside its prompts. The default is nothing of it.
 #[derive(Debug, Clone, Default)]
