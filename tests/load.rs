@@ -158,6 +158,45 @@ fn conversations_carry_what_was_said() {
 }
 
 #[test]
+fn a_sweep_is_a_run_a_level_and_a_search_ends_on_a_level_that_keeps_the_objectives() {
+    let server = serve(quick());
+    let address = endpoint(&server);
+    let bench = Bench::new();
+    let load = ["sweep", "--endpoint", &address, "-n", "4", "--max-tokens", "3", "--format", "json"];
+    let done = bench.run(&[&load[..], &["--concurrencies", "1,2,4"]].concat()).expect(0);
+    let sweep: Value = serde_json::from_str(&done.out).unwrap();
+    let rows = sweep["rows"].as_array().unwrap();
+    let levels: Vec<f64> = rows.iter().map(|row| row["level"].as_f64().unwrap()).collect();
+    assert_eq!(levels, [1.0, 2.0, 4.0]);
+    for row in rows {
+        let report =
+            support::json(&bench.path(row["run_dir"].as_str().unwrap()).join("benchmark_report.json"));
+        let offered = format!("{} at a time", row["level"]).replace(".0 ", " ");
+        assert_eq!(report["figures"]["load"]["offered"], offered.as_str());
+        assert_eq!(report["figures"]["throughput"]["requests_per_second"], row["requests_per_second"]);
+    }
+    let folders =
+        std::fs::read_dir(bench.path("benchmark_output")).unwrap().map(|entry| entry.unwrap().path());
+    let own = folders.filter(|path| path.join("sweep.csv").exists()).collect::<Vec<_>>();
+    assert_eq!(std::fs::read_to_string(own[0].join("sweep.csv")).unwrap().lines().count(), 4);
+    // An hour is kept by any machine, so the search has to end on the highest level.
+    let found =
+        ["--find", "goodput", "--concurrencies", "1,4", "--slo", "e2e=3600000", "--good-share", "0.3"];
+    let done = bench.run(&[&load[..], &found[..]].concat()).expect(0);
+    let sweep: Value = serde_json::from_str(&done.out).unwrap();
+    let best = sweep["best"].as_u64().unwrap() as usize;
+    assert_eq!(sweep["rows"][best]["level"], 4.0);
+    // A microsecond by none.
+    let found = ["--find", "goodput", "--concurrencies", "1,4", "--slo", "e2e=0.001"];
+    let done = bench.run(&[&load[..], &found[..]].concat()).expect(0);
+    let sweep: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((sweep["best"].is_null(), sweep["rows"].as_array().unwrap().len()), (true, 1));
+    let done = bench.run(&["sweep", "--rates", "1,2", "--find", "energy"]).expect(2);
+    done.says(&["--slo"]);
+    bench.run(&["sweep", "--rates", "1,2", "-c", "3"]).expect(2).says(&["--concurrency"]);
+}
+
+#[test]
 fn contradictions_are_refused_before_anything_is_asked() {
     let bench = Bench::new();
     let done = bench.run(&["run", "--endpoint", "http://127.0.0.1:9", "--rate", "5", "-c", "3"]).expect(2);

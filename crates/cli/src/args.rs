@@ -74,6 +74,8 @@ pub enum Command {
     Run(RunArgs),
     /// Look whether a run would work, without running it
     Validate(RunArgs),
+    /// Run at several levels of load, or search for the level that reaches a goal
+    Sweep(Box<SweepArgs>),
     /// List backends, sources, datasets, formats and reporters
     List(ListArgs),
     /// Compute a finished or cut run's figures anew from its folder
@@ -91,8 +93,19 @@ pub enum Command {
 }
 
 /// Names that are commands; anything else in front is an argument of `run`.
-const COMMANDS: [&str; 10] =
-    ["run", "validate", "list", "summarize", "doctor", "config", "simulate", "completions", "man", "help"];
+const COMMANDS: [&str; 11] = [
+    "run",
+    "sweep",
+    "validate",
+    "list",
+    "summarize",
+    "doctor",
+    "config",
+    "simulate",
+    "completions",
+    "man",
+    "help",
+];
 
 /// Options that the program answers without a command.
 const OWN_OPTIONS: [&str; 4] = ["-h", "--help", "-V", "--version"];
@@ -317,7 +330,7 @@ pub struct ManArgs {
 }
 
 pub use crate::commands::simulate_args::SimulateArgs;
-pub use crate::load_args::LoadArgs;
+pub use crate::load_args::{LoadArgs, SearchGoal, SweepArgs};
 
 #[cfg(test)]
 mod tests {

@@ -49,6 +49,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, exit::CliError> {
     match &cli.command {
         Command::Run(arguments) => commands::run::run(arguments, &cli.globals),
         Command::Validate(arguments) => commands::validate::validate(arguments, &cli.globals),
+        Command::Sweep(arguments) => commands::sweep::sweep(arguments, &cli.globals),
         Command::List(arguments) => commands::list::list(arguments),
         Command::Summarize(arguments) => commands::summarize::summarize(arguments, &cli.globals),
         Command::Doctor(arguments) => commands::doctor::doctor(arguments, &cli.globals),

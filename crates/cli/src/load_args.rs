@@ -2,8 +2,10 @@
 //!
 //! Refuses to know what contradicts what; `load_plan` does.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+
+use crate::args::RunArgs;
 
 const HEADING: &str = "How requests are offered";
 
@@ -64,6 +66,51 @@ impl LoadArgs {
         }
         keys
     }
+}
+
+/// Arguments of `sweep`.
+#[derive(Debug, Clone, Args)]
+pub struct SweepArgs {
+    /// What each run is, as for `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Rates to try, requests/s; with --find, the lowest and the highest
+    #[arg(long, value_name = "R,R,…", value_delimiter = ',', help_heading = SWEEP)]
+    pub rates: Vec<f64>,
+    /// Requests in flight to try; with --find, the fewest and the most
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',', help_heading = SWEEP)]
+    pub concurrencies: Vec<u64>,
+    /// Search for one level instead: the highest that keeps --slo, the knee, or the least energy per token that keeps it
+    #[arg(long, value_enum, value_name = "GOAL", help_heading = SWEEP)]
+    pub find: Option<SearchGoal>,
+    /// Share of requests that have to keep the objectives, surely (95 %)
+    #[arg(long, default_value_t = 0.9, value_name = "SHARE", value_parser = share, help_heading = SWEEP)]
+    pub good_share: f64,
+    /// Levels closer than this are not told apart: 0.1 is 10 %
+    #[arg(long, default_value_t = 0.1, value_name = "RATIO", value_parser = share, help_heading = SWEEP)]
+    pub resolution: f64,
+    /// Most runs of a search
+    #[arg(long, default_value_t = 16, value_name = "N", help_heading = SWEEP)]
+    pub max_runs: usize,
+}
+
+const SWEEP: &str = "Levels";
+
+/// What a sweep searches for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchGoal {
+    /// The highest level that keeps the objectives.
+    Goodput,
+    /// Most throughput over latency.
+    Knee,
+    /// Least energy per token that keeps the objectives.
+    Energy,
+}
+
+/// A number above 0 and below 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "is no number".to_owned())?;
+    if share > 0.0 && share < 1.0 { Ok(share) } else { Err("use a number above 0 and below 1".to_owned()) }
 }
 
 /// Names of objectives with their keys.

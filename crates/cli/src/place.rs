@@ -64,6 +64,12 @@ impl Prepared {
         Ok((place, moved))
     }
 
+    /// Where a sweep puts its own files, beside the folders of its runs.
+    pub fn sweep_folder(&self) -> PathBuf {
+        let parent = self.results_dir.as_ref().unwrap_or(&self.output_dir);
+        parent.join(format!("sweep-{}", self.run_id))
+    }
+
     fn collected(&self) -> Vec<PathBuf> {
         let emissions = self.emissions_dir.as_deref().map(|folder: &Path| folder.join("emissions.csv"));
         self.collected_file.iter().cloned().chain(emissions).collect()

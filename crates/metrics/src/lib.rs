@@ -25,6 +25,7 @@ pub mod location;
 mod machine;
 pub mod options;
 pub mod phases;
+pub mod search;
 pub mod shares;
 pub mod sources;
 pub mod stats;

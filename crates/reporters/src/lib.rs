@@ -16,6 +16,7 @@ mod options;
 pub mod place;
 mod registry;
 pub mod request_energy;
+mod sweep;
 pub mod terminal;
 mod time;
 
@@ -23,4 +24,5 @@ pub use journal::Journal;
 pub use live::{LiveMeter, LiveState, render_progress};
 pub use options::{Options, ReporterType};
 pub use registry::{ReporterEntry, all};
+pub use sweep::{Sweep, SweepRow, sweep_cell, write_sweep};
 pub use terminal::{TerminalOptions, render, render_saved};

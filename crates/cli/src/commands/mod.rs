@@ -8,4 +8,5 @@ pub mod shell;
 pub mod simulate;
 pub mod simulate_args;
 pub mod summarize;
+pub mod sweep;
 pub mod validate;

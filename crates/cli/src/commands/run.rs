@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use ai_energy_config::Loaded;
 use ai_energy_core::record::Ending;
 use ai_energy_core::{Fault, FaultKind, Place, Report, RunRecord, Stop, Summary, TokenCountSource, Written};
 use ai_energy_metrics::SummaryOptions;
@@ -14,6 +15,7 @@ use super::summarize::write_reports;
 use crate::args::{Globals, OutputFormat, RunArgs};
 use crate::diagnostics::{self, print_out};
 use crate::exit::{CliError, Exit};
+use crate::resolve::Checked;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::{resolve, signals};
@@ -31,33 +33,59 @@ pub fn run(arguments: &RunArgs, globals: &Globals) -> Result<Exit, CliError> {
     block_on(async {
         let stop = Stop::new();
         let received = signals::listen(stop.clone());
-        let target = crate::place::prepare(&loaded.value, &|name| std::env::var(name).ok())?;
-        let session = tokio::select! {
-            session = Session::prepare(loaded, checked, globals, arguments.format) => session?,
-            () = stop.cancelled() => return Err(CliError::Stopped(received.exit().unwrap_or(Exit::Interrupted))),
-        };
-        let (place, moved) = target.open()?;
-        let options = SummaryOptions {
-            codecarbon: session.settings.metrics.kind == CODECARBON,
-            ..session.settings.metrics.options.summary()
-        };
-        let context = context(&session, &options);
-        let journal = open_journal(&place, &session.settings, context.clone())?;
-        let record = session.measure(target.run_id.clone(), stop, Arc::clone(&journal), globals).await;
-        let summary = ai_energy_metrics::summarize(&record, &options);
-        let report = Report { record: &record, summary: &summary, config: &context.config };
-        let (written, mut faults) = write_all(report, &place, journal, &context);
-        let written = [moved, written].concat();
+        let finished = measure_and_write(loaded, checked, stop, &received, arguments.format, globals).await?;
+        let Finished { record, summary, config, written, mut faults, exit, .. } = finished;
+        let report = Report { record: &record, summary: &summary, config: &config };
         // A terminal that cannot be written to hides no other fault.
         faults.extend(print_report(report, &written, arguments.format, globals).err());
-        if !faults.is_empty() {
-            return Err(CliError::Faults(faults));
-        }
-        Ok(received
-            .exit()
-            .filter(|_| record.ending == Ending::Interrupted)
-            .unwrap_or_else(|| exit_of(&record, &summary)))
+        if faults.is_empty() { Ok(exit) } else { Err(CliError::Faults(faults)) }
     })
+}
+
+/// A run that is over and written.
+pub(super) struct Finished {
+    pub(super) record: RunRecord,
+    pub(super) summary: Summary,
+    pub(super) config: serde_json::Map<String, serde_json::Value>,
+    pub(super) place: Place,
+    pub(super) written: Vec<Written>,
+    /// What could not be written.
+    pub(super) faults: Vec<Fault>,
+    pub(super) exit: Exit,
+}
+
+/// Prepares, measures, summarises and writes one run.
+///
+/// # Errors
+/// What made the run impossible.
+pub(super) async fn measure_and_write(
+    loaded: Loaded<Settings>,
+    checked: Checked,
+    stop: Stop,
+    received: &signals::Received,
+    format: OutputFormat,
+    globals: &Globals,
+) -> Result<Finished, CliError> {
+    let target = crate::place::prepare(&loaded.value, &|name| std::env::var(name).ok())?;
+    let session = tokio::select! {
+        session = Session::prepare(loaded, checked, globals, format) => session?,
+        () = stop.cancelled() => return Err(CliError::Stopped(received.exit().unwrap_or(Exit::Interrupted))),
+    };
+    let (place, moved) = target.open()?;
+    let options = SummaryOptions {
+        codecarbon: session.settings.metrics.kind == CODECARBON,
+        ..session.settings.metrics.options.summary()
+    };
+    let context = context(&session, &options);
+    let journal = open_journal(&place, &session.settings, context.clone())?;
+    let record = session.measure(target.run_id.clone(), stop, Arc::clone(&journal), globals).await;
+    let summary = ai_energy_metrics::summarize(&record, &options);
+    let report = Report { record: &record, summary: &summary, config: &context.config };
+    let (written, faults) = write_all(report, &place, journal, &context);
+    let written = [moved, written].concat();
+    let interrupted = received.exit().filter(|_| record.ending == Ending::Interrupted);
+    let exit = interrupted.unwrap_or_else(|| exit_of(&record, &summary));
+    Ok(Finished { record, summary, config: context.config, place, written, faults, exit })
 }
 
 /// What the folder keeps beside the observations, so that `summarize` gives the same reports.
