@@ -64,6 +64,9 @@ fn a_warm_up_reaches_the_server_and_no_figure() {
     assert_eq!(report["figures"]["latency"]["end_to_end"]["count"], 5);
     // One probe of the model, and every request of every phase.
     assert_eq!(server.truth().len() - before, requests.len() + 1);
+    let server = &report["figures"]["load"]["server"];
+    assert!(server["looks"].as_u64().unwrap() >= 2);
+    assert!(server["mean_ttft"]["value"].as_f64().unwrap() >= 0.002, "{server}");
     let record = support::json(&bench.run_folder().join("record.json"));
     let kinds: Vec<&str> = record["record"]["phases"]
         .as_array()

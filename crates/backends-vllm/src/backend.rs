@@ -4,6 +4,7 @@
 
 use ai_energy_core::backend::{Backend, BackendInfo, Check, Request, Tally};
 use ai_energy_core::record::{ErrorClass, Generation, RequestError, ServerCounters};
+use ai_energy_core::server::ServerSample;
 use ai_energy_core::{Clock, Fault, Stamp};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -299,6 +300,11 @@ impl Backend for VllmBackend {
     async fn token_counters(&self) -> Option<ServerCounters> {
         let answer = self.client.ask(&self.client.endpoint().beside("/metrics")).await.ok()?;
         counters::read(&String::from_utf8_lossy(&answer.body))
+    }
+
+    async fn server_sample(&self, clock: &Clock) -> Option<ServerSample> {
+        let answer = self.client.ask(&self.client.endpoint().beside("/metrics")).await.ok()?;
+        counters::sample(&String::from_utf8_lossy(&answer.body), clock.now())
     }
 
     async fn count_tokens(&self, text: &str) -> Option<u32> {

@@ -13,6 +13,7 @@ use crate::fault::Fault;
 use crate::prompt::{FormattedPrompt, GenerationParams};
 use crate::record::{Generation, ServerCounters};
 use crate::runner::Stop;
+use crate::server::ServerSample;
 
 /// What a backend is, for reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,6 +113,11 @@ pub trait Backend: Send + Sync {
     /// The server's own token counters, where it has them; asked right before and right after the load, so that the
     /// record's counts can be held against them.
     async fn token_counters(&self) -> Option<ServerCounters> {
+        None
+    }
+
+    /// A look at the server's own metrics, where it has such; asked about once a second during the load.
+    async fn server_sample(&self, _clock: &Clock) -> Option<ServerSample> {
         None
     }
 

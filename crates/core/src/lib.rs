@@ -23,6 +23,7 @@ pub mod prompt;
 pub mod record;
 pub mod reporter;
 pub mod runner;
+pub mod server;
 pub mod summary;
 pub mod units;
 

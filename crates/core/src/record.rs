@@ -11,6 +11,7 @@ use crate::clock::Stamp;
 use crate::dataset::DatasetInfo;
 use crate::energy::{Channel, EnergyReading, GpuSample, GpuState, UnavailableSource};
 use crate::plan::Plan;
+use crate::server::ServerSample;
 
 pub use crate::observing::{ClientUsage, SamplerFault, SamplerStats, SourceCost, Suspension};
 pub use crate::offer::{ConversationTurn, Offer};
@@ -289,6 +290,9 @@ pub struct RunRecord {
     /// The server's own counters right before and right after the load, where it has them.
     #[serde(default)]
     pub server_counters: Option<[ServerCounters; 2]>,
+    /// The server's own metrics about once a second: first right before the load, last right after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server_samples: Vec<ServerSample>,
     /// The stretches of the run.
     pub phases: Vec<Phase>,
     /// The measured requests in the order they ended. Missing in a [head](RunRecord::head).
@@ -339,6 +343,7 @@ impl RunRecord {
             dataset: self.dataset.clone(),
             checks: self.checks.clone(),
             server_counters: self.server_counters,
+            server_samples: self.server_samples.clone(),
             phases: self.phases.clone(),
             requests: Vec::new(),
             unmeasured: Vec::new(),

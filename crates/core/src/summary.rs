@@ -17,7 +17,7 @@ use crate::record::{ErrorClass, TokenCountSource};
 
 pub use attribution::{PrefillDecode, RequestShare, RequestShares};
 pub use codecarbon::CodeCarbonMethod;
-pub use load::{Goodput, InterTokenBasis, LoadFigures, Part, Slice};
+pub use load::{Goodput, InterTokenBasis, LoadFigures, Part, ServerFigures, Slice};
 pub use phases::{DomainSplit, Efficiency, EnergySplit, IdlePower, PhaseEnergy, Stretch};
 pub use validity::{Validity, ValidityCheck, Verdict};
 

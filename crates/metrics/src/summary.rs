@@ -128,7 +128,7 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
     let validity = validity(&look);
     let (prefill_decode, requests) = attribution(record, &results, &domains, window);
     let latency = latency(&record.requests);
-    let load_figures = load(record, window);
+    let load_figures = load(record, window, latency.time_to_first_token.as_ref());
     let load = found.phases.iter().find(|phase| phase.phase == Stretch::Load);
     let efficiency = efficiency(&shares, &total, load, latency.end_to_end.as_ref());
     let server_reported = server_reported(&record.requests);

@@ -97,6 +97,40 @@ fn steps_have_the_requests_that_were_due_in_them_and_the_tokens_that_came() {
 }
 
 #[test]
+fn what_the_server_says_is_of_the_load_and_held_against_the_client() {
+    use ai_energy_core::server::ServerSample;
+    let sample = |seconds: f64, running: f64, count: f64, hits: f64| ServerSample {
+        at: at(seconds),
+        running: Some(running),
+        cache_use: Some(running / 10.0),
+        prefix_queries: Some(count * 100.0),
+        prefix_hits: Some(hits),
+        ttft_seconds_sum: Some(count * 0.4),
+        ttft_count: Some(count),
+        ..ServerSample::default()
+    };
+    let mut record = of(vec![request(0, 0.0, 50.0), request(1, 50.0, 100.0)], 100.0);
+    assert_eq!(figures(&record).server, None);
+    record.server_samples =
+        vec![sample(0.0, 9.0, 5.0, 0.0), sample(30.0, 1.0, 6.0, 20.0), sample(101.0, 9.0, 7.0, 50.0)];
+    // The look at 0 s is the load's first moment, the one at 101 s lies behind its end.
+    let server = figures(&record).server.unwrap();
+    close(server.mean_running.value, 5.0);
+    close(server.peak_running.value, 9.0);
+    close(server.peak_cache_use.value, 0.9);
+    close(server.prefix_hit_share.value, 0.25);
+    close(server.mean_ttft.value, 0.4);
+    close(server.ttft_beyond_server.value, 0.1);
+    assert!(server.preemptions.value.is_none() && server.mean_waiting.reason.is_some());
+    record.server_samples[2].ttft_count = Some(8.0);
+    let shared = figures(&record).server.unwrap();
+    assert_eq!(shared.ttft_beyond_server.value, None, "somebody else's requests are among them");
+    record.server_samples[2] = sample(101.0, 0.0, 1.0, 0.0);
+    let anew = figures(&record).server.unwrap();
+    assert_eq!((anew.mean_ttft.value, anew.prefix_hit_share.value), (None, None), "it started anew");
+}
+
+#[test]
 fn an_open_loop_on_a_server_that_cannot_follow_has_no_steady_part() {
     let open = |length: &dyn Fn(usize) -> f64| {
         let requests = (0..90).map(|number| {

@@ -214,7 +214,7 @@ fn line(point: &Point) -> String {
     };
     format!(
         "{:>18}  {:>10}  {:>10}  {:>11}  {:>11}  {:>16}  {:>16}{sure}\n",
-        format!("{:.4}", point.level).trim_end_matches('0').trim_end_matches('.'),
+        level_text(point.level),
         rate(&point.requests_per_second),
         rate(&point.output_tokens_per_second),
         ms(0),
@@ -224,10 +224,18 @@ fn line(point: &Point) -> String {
     )
 }
 
+fn level_text(level: f64) -> String {
+    format!("{level:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn conclusion(sweep: &Sweep<Point>) -> String {
     let Some(goal) = &sweep.goal else { return String::new() };
     match sweep.best.and_then(|best| sweep.rows.get(best)) {
-        Some(row) => format!("{goal}: {:.4} {}\n", row.point.level, sweep.unit),
+        Some(row) => {
+            let highest = sweep.rows.iter().all(|other| other.point.level <= row.point.level);
+            let beyond = if highest { "; nothing above was tried" } else { "" };
+            format!("{goal}: {} {}{beyond}\n", level_text(row.point.level), sweep.unit)
+        }
         None => format!("{goal}: none of the levels tried\n"),
     }
 }

@@ -4,6 +4,7 @@
 
 mod idle;
 mod load;
+mod look;
 mod sampler;
 
 use std::sync::Arc;
@@ -98,6 +99,7 @@ pub async fn run(plan: Plan, mut parts: Parts) -> RunRecord {
     };
     let warm_up = load::warm_up(&record.plan, &offered).await;
     let counters_before = settled_counters(&*backend, warm_up.is_some()).await;
+    let looking = look::Looking::start(Arc::clone(&backend), clock).await;
     let cpu_before = process_cpu_seconds();
     let outcome = load::measured(&record.plan, &offered, warm_up.as_ref().map(|(_, outcome)| outcome)).await;
     record.client = ClientUsage { load_cpu_seconds: Some(process_cpu_seconds() - cpu_before) };
@@ -107,6 +109,7 @@ pub async fn run(plan: Plan, mut parts: Parts) -> RunRecord {
         // A server counts the cool-down's tokens too.
         _ => None,
     };
+    record.server_samples = looking.finish(&*backend, clock).await;
     record.server_counters = counters_before.zip(counters_after).map(|(before, after)| [before, after]);
     let idle_after = idling.measure(PhaseKind::IdleAfter).await;
     let last = idle_after.map_or(outcome.end, |phase| phase.end);
@@ -139,6 +142,7 @@ fn begun(
         dataset: parts.dataset,
         checks: parts.checks,
         server_counters: None,
+        server_samples: Vec::new(),
         phases: Vec::new(),
         requests: Vec::new(),
         unmeasured: Vec::new(),

@@ -85,6 +85,32 @@ pub struct Slice {
     pub time_to_first_token: Option<Distribution>,
 }
 
+/// What the server said of itself over the load, beside what the client saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerFigures {
+    /// Looks at its metrics.
+    pub looks: usize,
+    /// Requests being computed: mean and most of the looks within the load.
+    pub mean_running: Figure,
+    /// Most of them.
+    pub peak_running: Figure,
+    /// Requests waiting for room: mean and most.
+    pub mean_waiting: Figure,
+    /// Most of them.
+    pub peak_waiting: Figure,
+    /// Largest share of the key-value cache in use.
+    pub peak_cache_use: Figure,
+    /// Share of the looked-up prompt tokens that the prefix cache held.
+    pub prefix_hit_share: Figure,
+    /// Requests that were put back for want of cache.
+    pub preemptions: Figure,
+    /// Mean of its own times to first token, s.
+    pub mean_ttft: Figure,
+    /// The client's mean time to first token less the server's, s: the way there and back, and what waits in either. Only
+    /// where the server counts as many as the client.
+    pub ttft_beyond_server: Figure,
+}
+
 /// How the load went.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -115,4 +141,6 @@ pub struct LoadFigures {
     pub slice_seconds: f64,
     /// The load in equal slices by time.
     pub slices: Vec<Slice>,
+    /// What the server said of itself; `None` where it says nothing.
+    pub server: Option<ServerFigures>,
 }

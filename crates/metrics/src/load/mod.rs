@@ -5,12 +5,13 @@
 mod flight;
 mod goodput;
 mod part;
+mod server;
 mod slices;
 pub(crate) mod steady;
 
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::record::RequestRecord;
-use ai_energy_core::summary::{LoadFigures, Part};
+use ai_energy_core::summary::{Distribution, LoadFigures, Part};
 use ai_energy_core::{RunRecord, Stamp};
 
 use crate::integrate::Window;
@@ -18,8 +19,8 @@ use crate::latency::basis;
 use flight::Flight;
 use steady::Steady;
 
-/// The load's figures; the default where nothing was run.
-pub(crate) fn load(record: &RunRecord, window: Option<Window>) -> LoadFigures {
+/// The load's figures; the default where nothing was run. `ttft` is the client's own time to first token.
+pub(crate) fn load(record: &RunRecord, window: Option<Window>, ttft: Option<&Distribution>) -> LoadFigures {
     let Some(window) = window else {
         return LoadFigures::default();
     };
@@ -48,6 +49,7 @@ pub(crate) fn load(record: &RunRecord, window: Option<Window>) -> LoadFigures {
         steps: steps(record, window, &part),
         slice_seconds,
         slices,
+        server: server::server(record, window, ttft),
     }
 }
 

@@ -84,6 +84,7 @@ pub(crate) fn record() -> RunRecord {
         checks: Vec::new(),
         phases: vec![Phase { kind: PhaseKind::Load, start: at(1.0), end: at(11.0) }],
         unmeasured: Vec::new(),
+        server_samples: Vec::new(),
         requests: vec![request(0, 1.0, 6.0), request(1, 6.0, 11.0)],
         channels: Vec::new(),
         readings: Vec::new(),

@@ -2,7 +2,7 @@
 //!
 //! Silent for a plain run of one request at a time. Refuses to compute.
 
-use ai_energy_core::summary::{Distribution, Goodput, LoadFigures, Part};
+use ai_energy_core::summary::{Distribution, Goodput, LoadFigures, Part, ServerFigures};
 use ai_energy_core::{Figure, Report};
 
 use super::page::{Page, Style};
@@ -24,6 +24,9 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
         page.parts((Style::Plain, "   goodput   "), Style::Plain, &good(goodput, page), &separator);
     }
     draw_steady(load, page, &separator);
+    if let Some(server) = &load.server {
+        page.parts((Style::Plain, "   server says   "), Style::Plain, &of_server(server, page), &separator);
+    }
     for step in &load.steps {
         let prefix = format!("   {}   ", page.clean(&step.name));
         page.parts((Style::Plain, &prefix), Style::Plain, &of_part(step, page), &separator);
@@ -70,6 +73,25 @@ fn of_part(part: &Part, page: &Page) -> Vec<String> {
     parts.extend(rate(&part.output_tokens_per_second, "output tok/s"));
     parts.extend(rate(&part.requests_per_second, "requests/s"));
     parts.extend(part.mean_concurrency.value.map(|mean| format!("{mean:.1} in flight")));
+    parts
+}
+
+/// For example `3.1 running, 0.2 waiting on average`, `cache 43 % used at most`, `TTFT 80.1 ms, 2.10 ms less than seen here`.
+fn of_server(server: &ServerFigures, page: &Page) -> Vec<String> {
+    let time = |value: f64| plain(value, pick(SECONDS, value), &page.glyphs);
+    let mut parts = Vec::new();
+    if let (Some(running), Some(waiting)) = (server.mean_running.value, server.mean_waiting.value) {
+        parts.push(format!("{running:.1} running, {waiting:.1} waiting on average"));
+    }
+    parts.extend(server.peak_cache_use.value.map(|used| format!("cache {:.0} % used at most", used * 100.0)));
+    parts.extend(server.prefix_hit_share.value.map(|hits| format!("{:.0} % prefix hits", hits * 100.0)));
+    let preempted = server.preemptions.value.filter(|preempted| *preempted > 0.0);
+    parts.extend(preempted.map(|preempted| format!("{preempted:.0} preempted")));
+    if let Some(ttft) = server.mean_ttft.value {
+        let beyond = server.ttft_beyond_server.value.filter(|beyond| *beyond > 0.0);
+        let less = beyond.map_or(String::new(), |beyond| format!(", {} less than seen here", time(beyond)));
+        parts.push(format!("TTFT {}{less}", time(ttft)));
+    }
     parts
 }
 

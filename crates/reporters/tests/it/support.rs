@@ -126,6 +126,7 @@ fn record() -> RunRecord {
             end: Stamp(75_250_000_000),
         }],
         unmeasured: Vec::new(),
+        server_samples: Vec::new(),
         requests: (0..200).map(request).collect(),
         channels: vec![channel(
             "nvml:gpu0:energy",
