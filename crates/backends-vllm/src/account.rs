@@ -11,6 +11,7 @@ use ai_energy_core::record::{
 
 use crate::event::{Choice, Delta, Event, Text, Usage, server_energy};
 use crate::refusal::{class_of_status, error_line, excerpt};
+use crate::template::Template;
 
 /// Alternatives whose text is kept; more than anybody asks for, few enough that an index cannot eat the memory.
 const MOST_ALTERNATIVES: usize = 64;
@@ -32,6 +33,9 @@ pub(crate) struct Account {
     alternatives: bool,
     /// `[DONE]` was seen.
     pub(crate) done: bool,
+    /// What the last event with text looked like around it, with its channel and alternative.
+    template: Template,
+    repeated: Option<(OutputChannel, usize)>,
     /// HTTP status, for errors inside the response.
     status: Option<u16>,
 }
@@ -50,6 +54,13 @@ impl Account {
             self.done = true;
             return Ok(());
         }
+        if let Some((channel, index)) = self.repeated
+            && let Some(text) = self.template.text(data)
+        {
+            self.keep(index, text);
+            self.take_chunk(channel, at, None, tally);
+            return Ok(());
+        }
         let event = self.read(data, "event of the stream")?;
         self.take_header(&event);
         let counts = event.usage.and_then(|usage| usage.completion_tokens);
@@ -59,7 +70,20 @@ impl Account {
                 self.take_chunk(channel, at, counts, tally);
             }
         }
+        self.learn(data, &event);
         self.check_finish()
+    }
+
+    /// Keeps the shape of an event that holds one text and nothing else that the account reads, but for its name.
+    fn learn(&mut self, data: &[u8], event: &Event<'_>) {
+        self.repeated = None;
+        let mut choices = event.choices.iter();
+        let (Some(choice), None) = (choices.next(), choices.next()) else { return };
+        let plain = event.usage.is_none() && event.energy.is_none() && choice.finish_reason.is_none();
+        if let Some((channel, text)) = lone_text(choice).filter(|_| plain && choice.index == 0) {
+            self.template.learn(data, text);
+            self.repeated = Some((channel, choice.index as usize));
+        }
     }
 
     /// Takes a whole response, as it comes without streaming. Moments within it cannot be seen.
@@ -275,6 +299,23 @@ impl Account {
 
 fn non_empty<'a>(text: &'a Option<Text<'_>>) -> Option<&'a str> {
     text.as_ref().map(|text| text.0.as_ref()).filter(|text| !text.is_empty())
+}
+
+/// The text of a choice that has one text and no call.
+fn lone_text<'a>(choice: &'a Choice<'_>) -> Option<(OutputChannel, &'a str)> {
+    let delta = choice.delta.as_ref().or(choice.message.as_ref());
+    let calls = |delta: &Delta<'_>| delta.tool_calls.iter().next().is_some() || delta.function_call.is_some();
+    if delta.is_some_and(calls) {
+        return None;
+    }
+    let texts = [
+        (OutputChannel::Content, delta.and_then(|delta| non_empty(&delta.content))),
+        (OutputChannel::Content, non_empty(&choice.text)),
+        (OutputChannel::Reasoning, delta.and_then(|delta| non_empty(&delta.reasoning))),
+        (OutputChannel::Reasoning, delta.and_then(|delta| non_empty(&delta.reasoning_content))),
+    ];
+    let mut known = texts.into_iter().filter_map(|(channel, text)| Some((channel, text?)));
+    known.next().filter(|_| known.next().is_none())
 }
 
 fn finish_reason(word: &str) -> FinishReason {

@@ -8,12 +8,12 @@ use ai_energy_core::server::ServerSample;
 use ai_energy_core::{Clock, Fault, Stamp};
 use async_trait::async_trait;
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::account::Account;
 use crate::body::body;
@@ -122,11 +122,11 @@ impl VllmBackend {
         let mut watch = Watch::new(self.client.limits(), &request.stop);
         let mut exchange = self
             .client
-            .open(outgoing, &mut watch, self.options.stream, &mut course.moments)
+            .open(&outgoing, &mut watch, self.options.stream, &mut course.moments)
             .await
             .map_err(|failure| failure.with_status(None))?;
-        self.identity(|identity| identity.learn_headers(exchange.response.headers()));
-        let status = exchange.response.status();
+        self.identity(|identity| identity.learn_headers(&exchange.head.headers));
+        let status = exchange.head.status;
         course.account = Account::new(status.as_u16());
         if status.is_success() {
             return self.answer(exchange, &mut watch, clock, tally, course).await;
@@ -148,8 +148,8 @@ impl VllmBackend {
         tally: &Tally,
         course: &mut Course,
     ) -> Result<(), RequestError> {
-        let status = Some(exchange.response.status().as_u16());
-        let in_order = match form(exchange.response.headers(), self.options.stream) {
+        let status = Some(exchange.head.status.as_u16());
+        let in_order = match form(&exchange.head.headers, self.options.stream) {
             Form::Events => {
                 course.streamed = true;
                 read_stream(&mut exchange, watch, clock, tally, &mut course.account).await?
@@ -206,31 +206,45 @@ async fn read_stream(
     tally: &Tally,
     account: &mut Account,
 ) -> Result<bool, RequestError> {
-    let status = Some(exchange.response.status().as_u16());
+    let status = Some(exchange.head.status.as_u16());
     let mut parser = SseParser::default();
     loop {
-        let piece = match watch.guard(exchange.next()).await {
-            Ok(Ok(piece)) => piece,
+        let (mut life, mut outcome) = (None, Ok(()));
+        let read = exchange.read(|bytes, at| {
+            if outcome.is_err() {
+                return;
+            }
+            account.generation.bytes_received += bytes.len() as u64;
+            if !account.done {
+                match take_piece(&mut parser, bytes, clock.at(at), tally, account) {
+                    Ok(true) => life = Some(at),
+                    Ok(false) => {}
+                    Err(error) => outcome = Err(error),
+                }
+            }
+        });
+        let read = watch.guard(read).await;
+        outcome?;
+        let more = match read {
+            Ok(Ok(more)) => more,
             // The answer is complete: what happens to the connection after it is not the request's error.
-            Ok(Err(_)) | Err(_) if account.done => return Ok(false),
-            Ok(Err(failure)) | Err(failure) => return Err(failure.with_status(status)),
+            Ok(Err(_)) | Err(_) if account.done => {
+                account.complete(true, None)?;
+                return Ok(false);
+            }
+            Ok(Err(cause)) => return Err(Failure::in_body(&cause).with_status(status)),
+            Err(failure) => return Err(failure.with_status(status)),
         };
-        let Some((bytes, at)) = piece else {
-            account.complete(true, parser.remainder().as_deref())?;
-            return Ok(true);
-        };
-        account.generation.bytes_received += bytes.len() as u64;
-        if account.done {
-            continue;
-        }
-        if take_piece(&mut parser, &bytes, at, clock, tally, account)?
-            && account.generation.first_token.is_some()
-        {
+        if let Some(at) = life.filter(|_| account.generation.first_token.is_some()) {
             watch.saw_life(at);
         }
         if account.done {
             account.complete(true, None)?;
             watch.await_tail();
+        }
+        if !more {
+            account.complete(true, parser.remainder().as_deref())?;
+            return Ok(true);
         }
     }
 }
@@ -239,16 +253,14 @@ async fn read_stream(
 fn take_piece(
     parser: &mut SseParser,
     bytes: &[u8],
-    at: Instant,
-    clock: &Clock,
+    at: Stamp,
     tally: &Tally,
     account: &mut Account,
 ) -> Result<bool, RequestError> {
-    let stamp = clock.at(at);
     let (mut any, mut outcome) = (false, Ok(()));
     let taken = parser.push(bytes, |data| {
         any = true;
-        outcome = account.event(data, stamp, tally);
+        outcome = account.event(data, at, tally);
         outcome.is_ok() && !account.done
     });
     outcome?;

@@ -8,19 +8,19 @@
 use ai_energy_core::record::{ErrorClass, RequestError};
 use ai_energy_core::{Fault, FaultKind, Stop};
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{
+use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
     USER_AGENT,
 };
-use hyper::{Method, Request};
+use http::{Method, Uri};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::dial::Dialer;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::link::{Exchange, Link, Outgoing};
+use crate::head;
+use crate::link::{Broken, Exchange, Link};
 use crate::options::{Limits, Options};
 use crate::refusal::refusal;
 use crate::socket::Moments;
@@ -88,10 +88,11 @@ impl Client {
         path: &str,
         id: Option<&str>,
         body: Option<Bytes>,
-    ) -> Result<Outgoing, Failure> {
+    ) -> Result<Vec<u8>, Failure> {
         let method = if body.is_some() { Method::POST } else { Method::GET };
-        let mut request = Request::new(Full::new(body.unwrap_or_default()));
-        *request.uri_mut() = self.dialer.target(path).parse().map_err(|cause| {
+        let target = self.dialer.target(path);
+        // Nothing that could end the line may stand in it.
+        let _: Uri = target.parse().map_err(|cause| {
             Failure::new(ErrorClass::BadRequest, format!("no request target `{path}` ({cause})"))
         })?;
         let mut headers = self.headers.clone();
@@ -104,9 +105,7 @@ impl Client {
         if let Some(basic) = self.dialer.proxy_authorization() {
             headers.insert(PROXY_AUTHORIZATION, basic.clone());
         }
-        *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        Ok(request)
+        Ok(head::request(&method, &target, &headers, body.as_deref().unwrap_or_default()))
     }
 
     /// Sends a request and waits for the head of its response, within the watch's limits. `moments` holds the
@@ -116,7 +115,7 @@ impl Client {
     /// No connection, a limit passed, or the connection broke.
     pub(crate) async fn open(
         &self,
-        request: Outgoing,
+        request: &[u8],
         watch: &mut Watch,
         streaming: bool,
         moments: &mut Option<Arc<Moments>>,
@@ -135,10 +134,10 @@ impl Client {
             if streaming {
                 watch.await_first_token(std::time::Instant::now());
             }
-            match watch.guard(link.send(request.clone())).await? {
-                Ok(response) => return Ok(Exchange { link, response }),
-                Err(cause) if reused && !cause.is_parse() && was_dead(&stamps) => {
-                    tracing::info!(%cause, "a kept connection was dead; sending once more on a fresh one");
+            match watch.guard(link.send(request)).await? {
+                Ok(answer) => return Ok(Exchange::new(link, answer)),
+                Err(cause @ (Broken::Closed | Broken::Io(_))) if reused && was_dead(&stamps) => {
+                    tracing::info!(?cause, "a kept connection was dead; sending once more on a fresh one");
                 }
                 Err(cause) => return Err(Failure::before_head(&cause, stamps.first_byte().is_some())),
             }
@@ -146,7 +145,7 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Link, Failure> {
-        Link::new(self.dialer.dial().await?).await
+        Ok(Link::new(self.dialer.dial().await?))
     }
 
     /// A kept connection that is still open.
@@ -161,9 +160,9 @@ impl Client {
 
     /// Keeps the connection of an exchange whose body has ended, where the server lets it live.
     pub(crate) async fn keep(&self, exchange: Exchange) {
-        let Exchange { mut link, response } = exchange;
-        drop(response);
-        if link.is_usable().await {
+        if let Some(mut link) = exchange.into_kept()
+            && link.is_usable().await
+        {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(link);
         }
     }
@@ -192,11 +191,11 @@ impl Client {
         let mut watch = Watch::new(limits, &Stop::new());
         let request = self.request(path, None, body).map_err(|failure| failure.with_status(None))?;
         let mut exchange = self
-            .open(request, &mut watch, false, &mut None)
+            .open(&request, &mut watch, false, &mut None)
             .await
             .map_err(|failure| failure.with_status(None))?;
-        let status = exchange.response.status();
-        let headers = std::mem::take(exchange.response.headers_mut());
+        let status = exchange.head.status;
+        let headers = std::mem::take(&mut exchange.head.headers);
         let body = read_whole(&mut exchange, &mut watch, &mut 0)
             .await
             .map_err(|failure| failure.with_status(Some(status.as_u16())))?;
@@ -223,15 +222,21 @@ pub(crate) async fn read_whole(
     received: &mut u64,
 ) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
-    while let Some((bytes, _)) = watch.guard(exchange.next()).await?? {
-        *received += bytes.len() as u64;
-        if body.len() + bytes.len() > LARGEST_ANSWER {
+    loop {
+        let read = exchange.read(|bytes, _| {
+            *received += bytes.len() as u64;
+            // One byte more tells that it is too large.
+            body.extend_from_slice(&bytes[..bytes.len().min(LARGEST_ANSWER + 1 - body.len())]);
+        });
+        let more = watch.guard(read).await?.map_err(|cause| Failure::in_body(&cause))?;
+        if body.len() > LARGEST_ANSWER {
             let message = format!("the answer is larger than {LARGEST_ANSWER} bytes");
             return Err(Failure::new(ErrorClass::Protocol, message));
         }
-        body.extend_from_slice(&bytes);
+        if !more {
+            return Ok(body);
+        }
     }
-    Ok(body)
 }
 
 /// The headers of every request. Credentials of the URL win over the API key, being the nearer word.

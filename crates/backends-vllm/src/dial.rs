@@ -5,7 +5,7 @@
 
 use ai_energy_core::Fault;
 use ai_energy_core::record::ErrorClass;
-use hyper::header::HeaderValue;
+use http::header::HeaderValue;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::time::Duration;

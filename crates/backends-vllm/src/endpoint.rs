@@ -4,8 +4,8 @@
 //! credentials. Refuses to open connections. Credentials never reach a text that can be shown.
 
 use ai_energy_core::{Fault, FaultKind};
-use hyper::Uri;
-use hyper::header::HeaderValue;
+use http::Uri;
+use http::header::HeaderValue;
 use std::net::IpAddr;
 
 /// A server's address.

@@ -3,7 +3,7 @@
 //! Reads what servers say about themselves in headers, in the model list and in their version routes. Refuses to
 //! fail: a server that says nothing is simply not known.
 
-use hyper::header::{HeaderMap, SERVER};
+use http::header::{HeaderMap, SERVER};
 use serde::Deserialize;
 
 /// The `Server` header of the project's own simulator.

@@ -2,8 +2,8 @@
 //! routes.
 //!
 //! Exists so that a token's instant is the instant its bytes left the socket. A request runs in one task from the
-//! first byte sent to the last byte read: `link` drives the HTTP connection in the task that waits for it, `socket`
-//! stamps each read below TLS and before parsing, `sse` cuts the stream into events, `account` says what they amount
+//! first byte sent to the last byte read: `link` reads the connection in the task that waits for it, `socket`
+//! stamps each read below TLS and before parsing, `head` and `dechunk` know HTTP/1.1, `sse` cuts the stream into events, `account` says what they amount
 //! to. A connection is made before `sent` is stamped, so connecting never counts as the server's time to first token.
 //!
 //! Refuses to schedule, to print and to compute figures; refuses to know config files and other backends.
@@ -23,10 +23,12 @@ mod backend;
 mod body;
 mod client;
 mod counters;
+mod dechunk;
 mod dial;
 mod endpoint;
 mod event;
 mod failure;
+mod head;
 mod identity;
 mod link;
 mod options;
@@ -34,6 +36,7 @@ mod proxy;
 mod refusal;
 mod socket;
 mod sse;
+mod template;
 mod tls;
 mod validate;
 mod watch;

@@ -27,7 +27,7 @@ pub(crate) fn refusal(status: u16, body: &[u8], fields: &[String]) -> RequestErr
         Ok(value) => error_line(&value),
         Err(_) => plain_text(body),
     };
-    let reason = hyper::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    let reason = http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
     let mut message = format!("status {status}");
     if let Some(reason) = reason.filter(|reason| !said.eq_ignore_ascii_case(reason)) {
         message = format!("{message} {reason}");

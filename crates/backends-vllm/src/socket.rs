@@ -13,11 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// Bytes taken from the socket at a time. Larger than a burst of events, small enough to have one per connection.
-const READ_SIZE: usize = 16 << 10;
-
 /// When a connection last read and wrote. Relaxed atomics: one task writes and reads them, they are shared only
-/// because the HTTP client owns the socket.
+/// because a request's account outlives its connection.
 #[derive(Debug)]
 pub(crate) struct Moments {
     origin: Instant,
@@ -150,88 +147,54 @@ enum Carrier {
     Tls(Box<TlsStream<StampedTcp>>),
 }
 
-/// A connection as the HTTP client wants it.
+/// A connection, plain or under TLS.
 #[derive(Debug)]
 pub(crate) struct Socket {
     carrier: Carrier,
     moments: Arc<Moments>,
-    buffer: Box<[u8]>,
 }
 
 impl Socket {
     pub(crate) fn plain(tcp: StampedTcp) -> Self {
         let moments = Arc::clone(&tcp.moments);
-        Self { carrier: Carrier::Plain(tcp), moments, buffer: vec![0; READ_SIZE].into() }
+        Self { carrier: Carrier::Plain(tcp), moments }
     }
 
     pub(crate) fn tls(tls: TlsStream<StampedTcp>) -> Self {
         let moments = Arc::clone(&tls.get_ref().0.moments);
-        Self { carrier: Carrier::Tls(Box::new(tls)), moments, buffer: vec![0; READ_SIZE].into() }
+        Self { carrier: Carrier::Tls(Box::new(tls)), moments }
     }
 
     pub(crate) fn moments(&self) -> Arc<Moments> {
         Arc::clone(&self.moments)
     }
-}
 
-impl hyper::rt::Read for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let room = buf.remaining().min(this.buffer.len());
-        let mut local = ReadBuf::new(&mut this.buffer[..room]);
-        ready!(match &mut this.carrier {
-            Carrier::Plain(tcp) => Pin::new(tcp).poll_read(cx, &mut local),
-            Carrier::Tls(tls) => Pin::new(tls).poll_read(cx, &mut local),
+    /// Reads plain bytes; 0 at the connection's end.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(match &mut self.carrier {
+            Carrier::Plain(tcp) => Pin::new(tcp).poll_read(cx, &mut buffer),
+            Carrier::Tls(tls) => Pin::new(tls).poll_read(cx, &mut buffer),
         })?;
-        if !local.filled().is_empty() {
-            this.moments.note_plain();
+        if !buffer.filled().is_empty() {
+            self.moments.note_plain();
         }
-        buf.put_slice(local.filled());
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(buffer.filled().len()))
     }
-}
 
-impl hyper::rt::Write for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().carrier {
-            Carrier::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Carrier::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+    /// Writes plain bytes; says how many were taken.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.carrier {
+            Carrier::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Carrier::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
         }
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().carrier {
-            Carrier::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            Carrier::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.carrier {
-            Carrier::Plain(tcp) => tcp.is_write_vectored(),
-            Carrier::Tls(tls) => tls.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().carrier {
+    /// Sends what TLS still holds.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.carrier {
             Carrier::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Carrier::Tls(tls) => Pin::new(tls).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().carrier {
-            Carrier::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Carrier::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
     }
 }

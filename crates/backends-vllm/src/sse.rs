@@ -46,6 +46,17 @@ impl SseParser {
         }
         while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
             let (line, ender) = (&rest[..end], rest[end]);
+            // An event of one line that is here as a whole is given out where it lies.
+            if rest[end..].starts_with(b"\n\n")
+                && self.between_events()
+                && let Some(value) = data_field(line).filter(|_| line.len() <= LARGEST_EVENT)
+            {
+                rest = &rest[end + 2..];
+                if !event(&line[value]) {
+                    return Ok(());
+                }
+                continue;
+            }
             rest = &rest[end + 1..];
             if ender == b'\r' {
                 match rest.first() {
@@ -88,6 +99,11 @@ impl SseParser {
             any = true;
         }
         any.then_some(data)
+    }
+
+    /// Nothing of an event or a line is kept from before.
+    fn between_events(&self) -> bool {
+        self.line.is_empty() && !self.has_data && self.past_start
     }
 
     fn take_line(&mut self, line: &[u8], event: &mut impl FnMut(&[u8]) -> bool) -> Result<bool, TooLarge> {

@@ -225,3 +225,33 @@ proptest! {
         prop_assert_eq!(whole.chunks.len(), texts.iter().filter(|text| !text.is_empty()).count());
     }
 }
+
+#[test]
+fn events_that_repeat_a_shape_count_like_any_others() {
+    let thought = |text: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"reasoning\":{text:?}}}}}]}}\n\n")
+    };
+    let named = |text: &str| content(text).replacen('{', "{\"id\":\"x\",", 1);
+    let stream = [
+        thought("a"),
+        thought("b"),
+        content("c"),
+        content("d\n"),
+        content("e"),
+        content("f"),
+        named("g"),
+        content("h").replace("\"index\":0", "\"index\":1"),
+        content("i").replace("\"index\":0", "\"index\":1"),
+        content("j"),
+        STOP.to_owned(),
+    ];
+    let pieces: Vec<&[u8]> = stream.iter().map(|piece| piece.as_bytes()).collect();
+    let (generation, tally) = read_in(&pieces);
+    assert_eq!(generation.text.as_deref(), Some("abcd\nefgj\nhi"));
+    let channels: Vec<bool> =
+        generation.chunks.iter().map(|chunk| chunk.channel == OutputChannel::Content).collect();
+    assert_eq!(channels, [false, false, true, true, true, true, true, true, true, true]);
+    let stamps: Vec<u64> = generation.chunks.iter().map(|chunk| chunk.at.0).collect();
+    assert_eq!((stamps, tally), ((1..=10).collect(), 10));
+    assert_eq!((generation.first_content, generation.response_id.as_deref()), (Some(Stamp(3)), Some("x")));
+}
