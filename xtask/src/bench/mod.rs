@@ -3,6 +3,7 @@
 
 mod agreement;
 mod client;
+mod energy;
 mod engine;
 mod server;
 mod startup;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::{say, shell};
 
 /// Runs one benchmark, or those of the client: `agreement`, `startup`, `client`; `energy` holds the error budget
-/// against many random cases of known energy; `engine` needs more than this tree.
+/// against many random cases of known energy (`--seed N`, `--cases N`); `engine` needs more than this tree.
 ///
 /// # Errors
 /// The release build fails, or a benchmark cannot be run.
@@ -21,8 +22,8 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     if let Some(("engine", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest)) {
         return engine::run(root, rest);
     }
-    if arguments.first().is_some_and(|name| name == "energy") {
-        return energy(root);
+    if let Some(("energy", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest)) {
+        return energy::run(root, rest);
     }
     shell(root, "cargo", &["build", "--release", "--quiet", "--package", "ai-energy-cli"])?;
     let program = program(root);
@@ -39,16 +40,6 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
             bail!("there is no benchmark `{other}`: known are startup, agreement, client, energy, engine")
         }
     }
-}
-
-/// Prints what reading the sensors of a large machine costs and, for each stressor, how many of thousands of stated
-/// intervals hold the truth.
-fn energy(root: &Path) -> Result<()> {
-    for test in ["cost", "coverage"] {
-        let cargo = ["test", "--release", "--quiet", "--package", "ai-energy-metrics", "--test", test];
-        shell(root, "cargo", &[&cargo[..], &["--", "--ignored", "--nocapture"]].concat())?;
-    }
-    Ok(())
 }
 
 fn program(root: &Path) -> PathBuf {

@@ -24,10 +24,17 @@ pub(crate) struct Found {
     pub(crate) refused: f64,
 }
 
-/// Runs `cases` of one stressor and says on standard output what came of them.
-pub(crate) fn judge(name: &str, cases: u64, case: impl Fn(u64) -> Judged) -> Found {
+/// Which seeds the cases of each stressor are drawn from: so many, from the first on.
+#[derive(Clone, Copy)]
+pub(crate) struct Seeds {
+    pub(crate) first: u64,
+    pub(crate) cases: u64,
+}
+
+/// Runs the cases of one stressor and says on standard output what came of them.
+pub(crate) fn judge(name: &str, seeds: Seeds, case: impl Fn(u64) -> Judged) -> Found {
     let (mut errors, mut refused) = (Vec::new(), 0_u64);
-    for seed in 0..cases {
+    for seed in (0..seeds.cases).map(|number| seeds.first.wrapping_add(number)) {
         match case(seed) {
             Ok(Outcome { joules, ci95, truth }) => {
                 assert!(joules > 0.0 && ci95 > 0.0, "{name}, case {seed}: {joules} ± {ci95} J");
@@ -46,7 +53,7 @@ pub(crate) fn judge(name: &str, cases: u64, case: impl Fn(u64) -> Judged) -> Fou
     errors.iter_mut().for_each(|error| *error = error.abs());
     errors.sort_by(f64::total_cmp);
     let oracle = errors.get((0.95 * told) as usize).copied().unwrap_or(f64::NAN);
-    let refused = 100.0 * refused as f64 / cases as f64;
+    let refused = 100.0 * refused as f64 / seeds.cases as f64;
     println!(
         "{name:<34} {held:5.1} % of {told} hold the truth; width {:.2} of the oracle's; rms {spread:.2}, mean {bias:+.2}; \
          {refused:.1} % refused",
