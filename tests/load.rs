@@ -200,6 +200,26 @@ fn a_sweep_is_a_run_a_level_and_a_search_ends_on_a_level_that_keeps_the_objectiv
 }
 
 #[test]
+fn several_servers_take_turns_by_the_requests_number() {
+    let servers = [serve(quick()), serve(quick())];
+    let bench = Bench::new();
+    let more = format!("backend.more_endpoints=[\"{}\"]", endpoint(&servers[1]));
+    let load = ["-n", "7", "-c", "3", "--max-tokens", "3", &more];
+    bench.run(&[&["run", "--endpoint", &endpoint(&servers[0])], &load[..]].concat()).expect(0);
+    let requests = lines(&bench.run_folder().join("requests.jsonl"));
+    assert_eq!(requests.len(), 7);
+    for request in &requests {
+        let id = request["id"].as_str().unwrap();
+        let number: usize = id[id.len() - 6..].parse().unwrap();
+        assert_eq!(request["server"].as_u64().unwrap() as usize, number % 2);
+        let asked = servers[number % 2].truth().iter().any(|truth| truth.request_id == id);
+        assert!(asked, "{id} reached the server that the record names");
+    }
+    let tokens = &bench.report()["figures"]["tokens"];
+    assert_eq!(tokens["server_completion"], tokens["completion"], "counters of both are added");
+}
+
+#[test]
 fn contradictions_are_refused_before_anything_is_asked() {
     let bench = Bench::new();
     let done = bench.run(&["run", "--endpoint", "http://127.0.0.1:9", "--rate", "5", "-c", "3"]).expect(2);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ai_energy_backends_pytorch as pytorch;
 use ai_energy_backends_vllm as vllm;
+use ai_energy_core::several::Several;
 use ai_energy_core::{
     Backend, Domain, Fault, FaultKind, FormattedPrompt, LoadProgress, Prompt, PromptFormatter,
     SourceDiscovery, Target,
@@ -44,7 +45,15 @@ impl OpenBackend for Server {
         if options.model == ASK_THE_SERVER {
             options.model = only_model(&options).await?;
         }
-        Ok(Arc::new(vllm::VllmBackend::new(options)?))
+        let mut servers: Vec<Arc<dyn Backend>> = Vec::new();
+        for endpoint in std::iter::once(&settings.backend.endpoint).chain(&settings.backend.more_endpoints) {
+            let options = vllm::Options { endpoint: endpoint.clone(), ..options.clone() };
+            servers.push(Arc::new(vllm::VllmBackend::new(options)?));
+        }
+        match (servers.len(), Several::new(servers.clone())) {
+            (2.., Some(several)) => Ok(Arc::new(several)),
+            _ => Ok(servers.swap_remove(0)),
+        }
     }
 
     fn target(&self, settings: &Settings) -> Target {

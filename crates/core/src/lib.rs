@@ -24,6 +24,7 @@ pub mod record;
 pub mod reporter;
 pub mod runner;
 pub mod server;
+pub mod several;
 pub mod summary;
 pub mod units;
 

@@ -192,6 +192,9 @@ pub struct Generation {
     pub text: Option<String>,
     /// The server's own energy figures, where it gives them.
     pub server_energy: Option<ServerEnergy>,
+    /// Which of several servers answered, by its place; `None` where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<u32>,
     /// What went wrong, if anything.
     pub error: Option<RequestError>,
 }

@@ -18,6 +18,8 @@ pub struct BackendSettings {
     pub model: String,
     /// The server's address, with or without `/v1`.
     pub endpoint: String,
+    /// Further servers of the same model: requests go to `endpoint` and these in turn.
+    pub more_endpoints: Vec<String>,
     /// How the server is talked to.
     pub server: ai_energy_backends_vllm::ServerOptions,
     /// Keys of the PyTorch engine.
@@ -31,6 +33,7 @@ impl Default for BackendSettings {
             kind: "vllm".to_owned(),
             model: "openai/gpt-oss-120b".to_owned(),
             endpoint: "http://localhost:8000/v1".to_owned(),
+            more_endpoints: Vec::new(),
             server: ai_energy_backends_vllm::ServerOptions::default(),
             pytorch: ai_energy_backends_pytorch::Options::default(),
         }
