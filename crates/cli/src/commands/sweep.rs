@@ -19,21 +19,7 @@ use crate::{resolve, signals};
 /// Nothing says which levels, or a run is impossible. A level whose run went wrong half-way is a row like others.
 pub fn sweep(arguments: &SweepArgs, globals: &Globals) -> Result<Exit, CliError> {
     let plan = Plan::new(arguments)?;
-    // What is wrong with the config is said before the first run.
-    let first = plan.run(arguments, plan.next(&[]).unwrap_or(1.0));
-    let output_dir = {
-        let loaded = resolve::resolve(&first.source)?;
-        let checked = resolve::check(&loaded)?;
-        if plan.needs_objectives() && checked.load.objectives.is_empty() {
-            return Err(usage(
-                "--find",
-                "this goal needs objectives",
-                "set --slo, for example --slo ttft=500",
-            )
-            .into());
-        }
-        crate::place::prepare(&loaded.value, &|name| std::env::var(name).ok())?.sweep_folder()
-    };
+    let output_dir = plan.check(arguments)?;
     let mut rows: Vec<SweepRow<Point>> = Vec::new();
     let mut points: Vec<Point> = Vec::new();
     let quiet = globals.quiet || arguments.run.format == OutputFormat::Json;
@@ -72,13 +58,10 @@ pub fn sweep(arguments: &SweepArgs, globals: &Globals) -> Result<Exit, CliError>
     let sweep = Sweep { unit: plan.unit, goal, best, rows };
     let written = write_sweep(&output_dir, &sweep, cells)?;
     if arguments.run.format == OutputFormat::Json {
-        let value = serde_json::to_value(&sweep).unwrap_or_default();
-        print_out(&format!("{value:#}\n"))?;
+        print_out(&format!("{:#}\n", serde_json::to_value(&sweep).unwrap_or_default()))?;
     } else if !quiet {
         print_out(&conclusion(&sweep))?;
-        for file in written {
-            note(&format!("saved {}", file.path.display()));
-        }
+        written.iter().for_each(|file| note(&format!("saved {}", file.path.display())));
     }
     Ok(exit)
 }
@@ -134,6 +117,17 @@ impl Plan {
             .into());
         }
         Ok(Self { unit, rates: by_rate, levels, search })
+    }
+
+    /// What is wrong with the config is said before the first run; the folder for the sweep's own files.
+    fn check(&self, arguments: &SweepArgs) -> Result<std::path::PathBuf, CliError> {
+        let loaded = resolve::resolve(&self.run(arguments, self.next(&[]).unwrap_or(1.0)).source)?;
+        let checked = resolve::check(&loaded)?;
+        if self.needs_objectives() && checked.load.objectives.is_empty() {
+            let remedy = "set --slo, for example --slo ttft=500";
+            return Err(usage("--find", "this goal needs objectives", remedy).into());
+        }
+        Ok(crate::place::prepare(&loaded.value, &|name| std::env::var(name).ok())?.sweep_folder())
     }
 
     fn needs_objectives(&self) -> bool {
