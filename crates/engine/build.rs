@@ -15,10 +15,20 @@ mod torch {
 
     /// Where an installed program finds libtorch, as seen from its own folder.
     const BESIDE: [&str; 2] = ["../lib/torch/lib", "lib/torch/lib"];
-    const SOURCES: [&str; 3] = ["native/guard.h", "native/ops.cpp", "native/step.cpp"];
+    const HEADERS: [&str; 5] =
+        ["native/attention.h", "native/decode.h", "native/guard.h", "native/kernels.h", "native/vector.h"];
+    const SOURCES: [&str; 7] = [
+        "native/attention.cpp",
+        "native/decode.cpp",
+        "native/kernels.cpp",
+        "native/ops.cpp",
+        "native/product.cpp",
+        "native/room.cpp",
+        "native/step.cpp",
+    ];
 
     pub(super) fn build() {
-        for source in SOURCES {
+        for source in HEADERS.iter().chain(&SOURCES) {
             println!("cargo:rerun-if-changed={source}");
         }
         println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
@@ -36,7 +46,7 @@ mod torch {
         let headers = libraries.and_then(Path::parent).map(Path::to_path_buf).or(headers).unwrap_or_default();
         let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
         let mut build = cc::Build::new();
-        build.cpp(true).pic(true).warnings(false).files(&SOURCES[1..]);
+        build.cpp(true).pic(true).warnings(false).files(SOURCES);
         // Arithmetic that every token waits for is optimised in every profile.
         build.opt_level(3);
         build.include(headers.join("include")).include(headers.join("include/torch/csrc/api/include"));

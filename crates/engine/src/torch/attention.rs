@@ -11,6 +11,7 @@ use super::linear::Linear;
 use super::load::{self, Loader};
 use super::mask::{Masks, Span};
 use super::native;
+use super::native::decode::{LayerParts, optional};
 use super::norm::Norm;
 use super::rope::Angles;
 use super::step::Step;
@@ -84,6 +85,21 @@ impl Attention {
     /// How its matrices multiply.
     pub(super) fn kernel(&self) -> &'static str {
         self.qkv.kernel()
+    }
+
+    /// Its share of what a step in one call takes of a layer; the rest is as it was.
+    pub(super) fn describe(&self, parts: &mut LayerParts) -> Option<()> {
+        (parts.qkv, parts.output) = (self.qkv.parts()?, self.output.parts()?);
+        if let Some([queries, keys]) = &self.qk_norm {
+            (parts.query_norm, parts.key_norm) = (queries.parts(), keys.parts());
+        }
+        parts.sinks = optional(self.sinks.as_ref());
+        (parts.heads, parts.kv_heads, parts.head_dim) = (self.heads, self.kv_heads, self.head_dim);
+        parts.window = self.window.unwrap_or(0);
+        parts.rope = self.rope.map_or(-1, |rope| rope as i64);
+        parts.scale = self.scale;
+        parts.cap = self.soft_cap.unwrap_or(0.0);
+        Some(())
     }
 
     /// The shape of its cache.
@@ -311,5 +327,5 @@ fn load_qkv(
         weight = sorted(&weight)?;
         bias = bias.as_ref().map(sorted).transpose()?;
     }
-    Linear::new(weight, bias, quantization)
+    loader.matrix(weight, bias, quantization)
 }

@@ -4,6 +4,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::native::room::Room;
 use crate::EngineError;
 
 /// One layer's keys and values, each `[rows, kv_heads, capacity, head_dim]`.
@@ -15,9 +16,15 @@ pub(super) struct Cache {
 
 impl Cache {
     /// Room for so many positions; zeros, so that nothing unwritten is no number.
-    pub(super) fn new(shape: [i64; 4], kind: Kind, device: Device) -> Result<Self, EngineError> {
-        let room = || Tensor::f_zeros(shape, (kind, device));
-        Ok(Self { keys: room()?, values: room()? })
+    pub(super) fn new(
+        shape: [i64; 4],
+        kind: Kind,
+        device: Device,
+        room: &mut Room,
+    ) -> Result<Self, EngineError> {
+        // One value that is looked at as if it were many: a form without memory.
+        let like = Tensor::f_zeros([1], (kind, device))?.f_expand(shape, false)?;
+        Ok(Self { keys: room.zeros_like(&like)?, values: room.zeros_like(&like)? })
     }
 
     /// Writes keys and values `[rows, positions, kv_heads, head_dim]` from position `start` on.

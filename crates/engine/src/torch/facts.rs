@@ -19,7 +19,7 @@ pub struct ModelFacts {
     pub device: String,
     /// The device of each layer, first to last.
     pub layer_devices: Vec<String>,
-    /// How matrices are multiplied, for example `oneDNN prepacked`.
+    /// How matrices are multiplied, for example `streamed weights, a step in one call`.
     pub kernels: String,
     /// Threads that compute on the CPU.
     pub threads: usize,

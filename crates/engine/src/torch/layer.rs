@@ -9,6 +9,7 @@ use super::attention::Attention;
 use super::cache::Cache;
 use super::load::Loader;
 use super::mlp::FeedForward;
+use super::native::decode::{LayerParts, NormParts};
 use super::norm::Norm;
 use super::step::Step;
 use crate::EngineError;
@@ -77,6 +78,39 @@ impl Layer {
     /// How its matrices multiply.
     pub(super) fn kernel(&self) -> &'static str {
         self.attention.kernel()
+    }
+
+    /// What a step in one call takes; `None` where it cannot compute such a layer.
+    pub(super) fn parts(&self) -> Option<LayerParts> {
+        let (up, down, activation, gated) = self.feed_forward.parts()?;
+        let norm = |norm: &Option<Norm>| norm.as_ref().map_or(NormParts::NONE, Norm::parts);
+        let mut parts = LayerParts {
+            before_attention: norm(&self.before_attention),
+            after_attention: norm(&self.after_attention),
+            before_feed_forward: norm(&self.before_feed_forward),
+            after_feed_forward: norm(&self.after_feed_forward),
+            query_norm: NormParts::NONE,
+            key_norm: NormParts::NONE,
+            // Attention describes its own part.
+            qkv: up,
+            output: up,
+            up,
+            down,
+            sinks: std::ptr::null(),
+            heads: 0,
+            kv_heads: 0,
+            head_dim: 0,
+            window: 0,
+            rope: -1,
+            scale: 1.0,
+            cap: 0.0,
+            residual_scale: self.residual_scale,
+            activation,
+            gated: i64::from(gated),
+            parallel: i64::from(self.parallel),
+        };
+        self.attention.describe(&mut parts)?;
+        Some(parts)
     }
 
     /// The shape of its cache.

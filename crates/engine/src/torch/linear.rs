@@ -1,10 +1,13 @@
-//! Matrices: laid out for oneDNN on the CPU, plain elsewhere, or quantised.
+//! Matrices: plain, or quantised. On the CPU a few rows are multiplied as fast as the matrix comes from memory; everything
+//! else is libtorch's product.
 //!
 //! Refuses to know what they are for.
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
-use super::native::{Combine, Packed, PostOp};
+use super::native::decode::LinearParts;
+use super::native::product;
+use super::native::room::Room;
 use super::quantized::Quantized;
 use super::{Quantization, bytes};
 use crate::EngineError;
@@ -15,10 +18,8 @@ use crate::model::Activation;
 enum Weight {
     /// `[outputs, inputs]`.
     Plain(Tensor),
-    /// `[pieces, inputs, outputs / pieces]`, so that a product with one row runs on several threads.
-    Split(Tensor),
-    /// As oneDNN wants it.
-    Packed(Packed),
+    /// `[outputs, inputs]` in large pages of the processor's memory, where a few rows go their own way.
+    Streamed(Tensor),
     /// In eight or four bits.
     Quantized(Quantized),
 }
@@ -32,24 +33,31 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// Lays a weight `[outputs, inputs]` out for its device.
+    /// Puts a weight `[outputs, inputs]` where it is read fast.
     pub(super) fn new(
         weight: Tensor,
         bias: Option<Tensor>,
         quantization: Quantization,
+        room: &mut Room,
     ) -> Result<Self, EngineError> {
-        let bias_bytes = bias.as_ref().map_or(0, bytes);
-        let plain_bytes = bytes(&weight);
-        let quantized = Quantized::new(&weight, quantization)?;
-        let (weight, weight_bytes) = match quantized {
-            Some(quantized) => {
-                let small = quantized.bytes();
-                (Weight::Quantized(quantized), small)
+        let bytes = bytes(&weight) + bias.as_ref().map_or(0, bytes);
+        match Quantized::new(&weight, quantization)? {
+            Some(small) => {
+                let bytes = small.bytes() + bias.as_ref().map_or(0, super::bytes);
+                Ok(Self { weight: Weight::Quantized(small), bias, bytes })
             }
-            None if weight.device() == Device::Cpu => (on_cpu(weight)?, plain_bytes),
-            None => (Weight::Plain(weight), plain_bytes),
-        };
-        Ok(Self { weight, bias, bytes: weight_bytes + bias_bytes })
+            None if product::knows(&weight) => {
+                Ok(Self { weight: Weight::Streamed(room.moved(weight)?), bias, bytes })
+            }
+            None => Ok(Self { weight: Weight::Plain(weight), bias, bytes }),
+        }
+    }
+
+    /// Over a weight that is where it belongs, such as an embedding that is the head too.
+    pub(super) fn over(weight: Tensor, bias: Option<Tensor>) -> Self {
+        let bytes = bytes(&weight) + bias.as_ref().map_or(0, bytes);
+        let weight = if product::knows(&weight) { Weight::Streamed(weight) } else { Weight::Plain(weight) };
+        Self { weight, bias, bytes }
     }
 
     /// Bytes it holds.
@@ -60,95 +68,83 @@ impl Linear {
     /// How it multiplies, for reports.
     pub(super) fn kernel(&self) -> &'static str {
         match &self.weight {
-            Weight::Plain(_) => "plain",
-            Weight::Split(_) => "split over threads",
-            Weight::Packed(_) => "oneDNN prepacked",
+            Weight::Plain(_) => "libtorch's product",
+            Weight::Streamed(_) => "streamed weights",
             Weight::Quantized(quantized) => quantized.kernel(),
         }
     }
 
-    /// `true` where what follows a product can be done as it is written.
-    pub(super) fn fuses(&self) -> bool {
-        matches!(self.weight, Weight::Packed(_))
+    /// What a whole step in one call reads; `None` where it cannot.
+    pub(super) fn parts(&self) -> Option<LinearParts> {
+        match &self.weight {
+            Weight::Streamed(weight) => Some(LinearParts::new(weight, self.bias.as_ref())),
+            Weight::Plain(_) | Weight::Quantized(_) => None,
+        }
+    }
+
+    /// The weight, where these few rows go their own way.
+    fn streamed(&self, x: &Tensor) -> Option<&Tensor> {
+        match &self.weight {
+            Weight::Streamed(weight) if product::fits(x) => Some(weight),
+            _ => None,
+        }
     }
 
     /// The product.
     pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor, EngineError> {
-        let product = match &self.weight {
-            Weight::Plain(weight) => return Ok(x.f_linear(weight, self.bias.as_ref())?),
-            Weight::Packed(weight) => return weight.apply(x, self.bias.as_ref(), PostOp::None),
-            Weight::Split(weight) => split_product(x, weight)?,
-            Weight::Quantized(weight) => weight.apply(x)?,
-        };
-        match &self.bias {
-            Some(bias) => Ok(product.f_add(bias)?),
-            None => Ok(product),
+        if let Some(weight) = self.streamed(x) {
+            return product::product(x, weight, self.bias.as_ref(), None);
+        }
+        match (&self.weight, &self.bias) {
+            (Weight::Plain(weight) | Weight::Streamed(weight), bias) => {
+                Ok(x.f_linear(weight, bias.as_ref())?)
+            }
+            (Weight::Quantized(weight), Some(bias)) => Ok(weight.apply(x)?.f_add(bias)?),
+            (Weight::Quantized(weight), None) => weight.apply(x),
         }
     }
 
     /// The product, activated.
     pub(super) fn activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor, EngineError> {
-        match (&self.weight, post(activation)) {
-            (Weight::Packed(weight), Some(post)) => weight.apply(x, self.bias.as_ref(), post),
-            _ => activate(&self.apply(x)?, activation),
-        }
+        activate(&self.apply(x)?, activation)
     }
 
-    /// The product times another tensor.
-    pub(super) fn times(&self, x: &Tensor, other: &Tensor) -> Result<Tensor, EngineError> {
-        match &self.weight {
-            Weight::Packed(weight) => weight.combine(x, self.bias.as_ref(), Combine::Multiply, other),
-            _ => Ok(self.apply(x)?.f_mul_(other)?),
+    /// The first half of the product, activated, times the second.
+    pub(super) fn gated(&self, x: &Tensor, activation: Activation) -> Result<Tensor, EngineError> {
+        match self.streamed(x) {
+            Some(weight) if activation == Activation::Silu && self.bias.is_none() => {
+                product::swiglu(x, weight)
+            }
+            _ => join(&self.apply(x)?, activation),
         }
     }
 
     /// The product plus another tensor.
     pub(super) fn plus(&self, x: &Tensor, other: &Tensor) -> Result<Tensor, EngineError> {
-        match &self.weight {
-            Weight::Packed(weight) => weight.combine(x, self.bias.as_ref(), Combine::Add, other),
-            _ => Ok(self.apply(x)?.f_add_(other)?),
+        match self.streamed(x) {
+            Some(weight) => product::product(x, weight, self.bias.as_ref(), Some(other)),
+            None => Ok(self.apply(x)?.f_add_(other)?),
         }
     }
 }
 
-/// The fastest layout there is on the CPU: oneDNN's where this libtorch, processor and number format have it.
-fn on_cpu(weight: Tensor) -> Result<Weight, EngineError> {
-    if let Ok(packed) = Packed::new(&weight) {
-        return Ok(Weight::Packed(packed));
+/// `act(gate) * up` of `[rows, gate and up]`.
+fn join(both: &Tensor, activation: Activation) -> Result<Tensor, EngineError> {
+    let half = both.size().get(1).copied().unwrap_or(0) / 2;
+    let (gate, up) = (both.f_narrow(1, 0, half)?, both.f_narrow(1, half, half)?);
+    if let Activation::ClampedSwiglu { alpha, limit } = activation {
+        let (gate, up) = (gate.f_clamp_max(limit)?, up.f_clamp(-limit, limit)?);
+        let steep = gate.f_mul_scalar(alpha)?.f_sigmoid_()?;
+        return Ok(up.f_add_scalar(1.0)?.f_mul_(&gate.f_mul(&steep)?)?);
     }
-    let outputs = weight.size().first().copied().unwrap_or(0);
-    let pieces = i64::from(tch::get_num_threads());
-    // One row times a matrix runs on one thread in single precision; over pieces it runs on as many as there are.
-    if weight.kind() == Kind::Float && pieces > 1 && outputs % pieces == 0 {
-        let inputs = weight.size().get(1).copied().unwrap_or(0);
-        let split = weight.f_view([pieces, outputs / pieces, inputs])?;
-        return Ok(Weight::Split(split.f_transpose(1, 2)?));
-    }
-    Ok(Weight::Plain(weight))
-}
-
-fn split_product(x: &Tensor, weight: &Tensor) -> Result<Tensor, EngineError> {
-    let (pieces, inputs, _) = weight.size3()?;
-    let rows = x.size().first().copied().unwrap_or(0);
-    let all = x.f_unsqueeze(0)?.f_expand([pieces, rows, inputs], false)?.f_bmm(weight)?;
-    Ok(all.f_transpose(0, 1)?.f_reshape([rows, -1])?)
-}
-
-fn post(activation: Activation) -> Option<PostOp> {
-    match activation {
-        Activation::Silu => Some(PostOp::Silu),
-        Activation::Gelu => Some(PostOp::Gelu),
-        Activation::GeluTanh => Some(PostOp::GeluTanh),
-        Activation::Relu => Some(PostOp::Relu),
-        Activation::ClampedSwiglu { .. } => None,
-    }
+    Ok(activate(&gate, activation)?.f_mul_(&up)?)
 }
 
 /// An activation of one tensor.
 ///
 /// # Errors
 /// libtorch fails, or the activation needs two tensors.
-pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor, EngineError> {
+fn activate(x: &Tensor, activation: Activation) -> Result<Tensor, EngineError> {
     Ok(match activation {
         Activation::Silu => x.f_silu()?,
         Activation::Gelu => x.f_gelu("none")?,

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Quantization;
 use super::linear::Linear;
+use super::native::room::Room;
 use crate::EngineError;
 use crate::model::{self, Arrange, Norm, Pairing, Rope, Source};
 use crate::weights::{Stored, Weights};
@@ -22,6 +23,8 @@ pub(super) struct Loader<'a> {
     total: u64,
     /// Tensors of which slices are wanted, such as a layer's experts: read once, until the layer is done.
     sliced: HashMap<String, Tensor>,
+    /// Where matrices of the processor's memory go.
+    room: Room,
 }
 
 impl<'a> Loader<'a> {
@@ -33,7 +36,7 @@ impl<'a> Loader<'a> {
         progress: &'a mut dyn FnMut(u64, u64),
     ) -> Self {
         let total = values * kind.elt_size_in_bytes() as u64;
-        Self { weights, kind, progress, done: 0, total, sliced: HashMap::new() }
+        Self { weights, kind, progress, done: 0, total, sliced: HashMap::new(), room: Room::new() }
     }
 
     /// Lets go of whole tensors that slices were taken from.
@@ -67,7 +70,30 @@ impl<'a> Loader<'a> {
         quantization: Quantization,
     ) -> Result<Linear, EngineError> {
         let weight = self.stacked(&spec.weight, device)?;
-        Linear::new(weight, self.bias(spec, device)?, quantization)
+        let bias = self.bias(spec, device)?;
+        self.matrix(weight, bias, quantization)
+    }
+
+    /// A matrix of what was loaded.
+    ///
+    /// # Errors
+    /// There is not enough memory.
+    pub(super) fn matrix(
+        &mut self,
+        weight: Tensor,
+        bias: Option<Tensor>,
+        quantization: Quantization,
+    ) -> Result<Linear, EngineError> {
+        Linear::new(weight, bias, quantization, &mut self.room)
+    }
+
+    /// One source where matrices go, for a table that is one too.
+    ///
+    /// # Errors
+    /// As of [`Loader::one`].
+    pub(super) fn table(&mut self, source: &Source, device: Device) -> Result<Tensor, EngineError> {
+        let table = self.one(source, device)?;
+        self.room.moved(table)
     }
 
     /// Counts sources as done that were loaded before.

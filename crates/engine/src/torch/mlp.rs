@@ -5,8 +5,9 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Quantization;
-use super::linear::{Linear, activate};
+use super::linear::Linear;
 use super::load::Loader;
+use super::native::decode::{LinearParts, number};
 use crate::EngineError;
 use crate::model::{self, Activation, Routing};
 
@@ -15,10 +16,8 @@ use crate::model::{self, Activation, Routing};
 enum Up {
     /// One matrix.
     Single(Linear),
-    /// Gate and up apart: each product is activated and multiplied as it is written.
-    Apart { gate: Linear, up: Linear },
     /// Gate and up in one product.
-    Together(Linear),
+    Gated(Linear),
 }
 
 /// Two matrices with an activation between.
@@ -56,71 +55,34 @@ impl Mlp {
         device: Device,
         quantization: Quantization,
     ) -> Result<Self, EngineError> {
-        let up = if spec.gated {
-            gated(spec, loader, device, quantization)?
-        } else {
-            Up::Single(loader.linear(&spec.up, device, quantization)?)
-        };
+        let first = loader.linear(&spec.up, device, quantization)?;
+        let up = if spec.gated { Up::Gated(first) } else { Up::Single(first) };
         Ok(Self { activation: spec.activation, up, down: loader.linear(&spec.down, device, quantization)? })
     }
 
     fn bytes(&self) -> u64 {
-        let up = match &self.up {
-            Up::Single(linear) | Up::Together(linear) => linear.bytes(),
-            Up::Apart { gate, up } => gate.bytes() + up.bytes(),
-        };
-        up + self.down.bytes()
+        let (Up::Single(up) | Up::Gated(up)) = &self.up;
+        up.bytes() + self.down.bytes()
     }
 
     /// The result; with `residual`, that is added to it.
     fn apply(&self, x: &Tensor, residual: Option<&Tensor>) -> Result<Tensor, EngineError> {
         let middle = match &self.up {
             Up::Single(linear) => linear.activated(x, self.activation)?,
-            Up::Apart { gate, up } => up.times(x, &gate.activated(x, self.activation)?)?,
-            Up::Together(linear) => join(&linear.apply(x)?, self.activation)?,
+            Up::Gated(linear) => linear.gated(x, self.activation)?,
         };
         match residual {
             Some(residual) => self.down.plus(&middle, residual),
             None => self.down.apply(&middle),
         }
     }
-}
 
-/// Gate and up, apart where that lets the product do more at once.
-fn gated(
-    spec: &model::Mlp,
-    loader: &mut Loader<'_>,
-    device: Device,
-    quantization: Quantization,
-) -> Result<Up, EngineError> {
-    let weight = loader.stacked(&spec.up.weight, device)?;
-    let bias = loader.bias(&spec.up, device)?;
-    let half = (spec.up.outputs / 2) as i64;
-    let plain = matches!(spec.activation, Activation::ClampedSwiglu { .. });
-    if device != Device::Cpu || plain || quantization != Quantization::None {
-        return Ok(Up::Together(Linear::new(weight, bias, quantization)?));
+    /// Its matrices, the activation's number and whether there is a gate, as a step in one call takes them.
+    fn parts(&self) -> Option<(LinearParts, LinearParts, i64, bool)> {
+        let (Up::Single(up) | Up::Gated(up)) = &self.up;
+        let gated = matches!(self.up, Up::Gated(_));
+        Some((up.parts()?, self.down.parts()?, number(self.activation)?, gated))
     }
-    let part = |first: i64| -> Result<Linear, EngineError> {
-        let bias = bias.as_ref().map(|bias| bias.f_narrow(0, first, half)).transpose()?;
-        Linear::new(weight.f_narrow(0, first, half)?, bias, quantization)
-    };
-    let gate = part(0)?;
-    if gate.fuses() {
-        return Ok(Up::Apart { gate, up: part(half)? });
-    }
-    Ok(Up::Together(Linear::new(weight, bias, quantization)?))
-}
-
-/// `act(gate) * up` of `[rows, gate and up]`.
-fn join(both: &Tensor, activation: Activation) -> Result<Tensor, EngineError> {
-    let half = both.size().get(1).copied().unwrap_or(0) / 2;
-    let (gate, up) = (both.f_narrow(1, 0, half)?, both.f_narrow(1, half, half)?);
-    if let Activation::ClampedSwiglu { alpha, limit } = activation {
-        let (gate, up) = (gate.f_clamp_max(limit)?, up.f_clamp(-limit, limit)?);
-        let steep = gate.f_mul_scalar(alpha)?.f_sigmoid_()?;
-        return Ok(up.f_add_scalar(1.0)?.f_mul_(&gate.f_mul(&steep)?)?);
-    }
-    Ok(activate(&gate, activation)?.f_mul_(&up)?)
 }
 
 impl FeedForward {
@@ -165,6 +127,14 @@ impl FeedForward {
                 let shared = mix.shared.as_ref().map_or(0, |(mlp, weight)| mlp.bytes() + gate(weight));
                 (mix.router.bytes() + experts + shared, mix.router.bytes() + read + shared)
             }
+        }
+    }
+
+    /// What a step in one call takes of one for every token: see [`Mlp::parts`].
+    pub(super) fn parts(&self) -> Option<(LinearParts, LinearParts, i64, bool)> {
+        match self {
+            Self::Dense(mlp) => mlp.parts(),
+            Self::Experts(_) => None,
         }
     }
 

@@ -11,7 +11,11 @@ use super::layer::Layer;
 use super::linear::Linear;
 use super::load::Loader;
 use super::native::Inference;
+use super::native::decode::{At, NormParts, Plan};
+use super::native::product::MOST_ROWS;
+use super::native::room::Room;
 use super::norm::Norm;
+use super::rope::Angles;
 use super::step::Step;
 use super::{LoadOptions, ModelFacts, device, places};
 use crate::EngineError;
@@ -28,6 +32,8 @@ pub struct Model {
     pub(super) embedding: Embedding,
     pub(super) layers: Vec<(usize, Layer)>,
     head: Head,
+    /// A step over one position a row in one call, where the processor computes all layers.
+    plan: Option<Plan>,
     facts: ModelFacts,
 }
 
@@ -46,6 +52,8 @@ struct Head {
     place: usize,
     norm: Option<Norm>,
     linear: Linear,
+    /// Its matrix is the embedding itself.
+    shared: bool,
     scale: f64,
     soft_cap: Option<f64>,
 }
@@ -78,8 +86,9 @@ impl Model {
             layers.push((place, layer));
         }
         let head = Head::load(spec, &mut loader, placement.head, &devices, &embedding)?;
-        let mut model =
-            Self { spec: spec.clone(), kind, devices, embedding, layers, head, facts: ModelFacts::default() };
+        let plan = plan(&devices, &layers, &head)?;
+        let facts = ModelFacts::default();
+        let mut model = Self { spec: spec.clone(), kind, devices, embedding, layers, head, plan, facts };
         model.facts = model.gather_facts(options, threads);
         Ok(model)
     }
@@ -101,8 +110,9 @@ impl Model {
 
     /// Room for keys and values of all layers.
     pub(super) fn caches(&self, rows: i64, capacity: i64) -> Result<Vec<Cache>, EngineError> {
+        let mut room = Room::new();
         let cache = |(place, layer): &(usize, Layer)| {
-            Cache::new(layer.cache_shape(rows, capacity), self.kind, self.devices[*place])
+            Cache::new(layer.cache_shape(rows, capacity), self.kind, self.devices[*place], &mut room)
         };
         self.layers.iter().map(cache).collect()
     }
@@ -117,6 +127,12 @@ impl Model {
         steps: &[Step],
     ) -> Result<Tensor, EngineError> {
         let mut x = self.embedding.apply(tokens, positions)?;
+        if let (Some(plan), [step]) = (&self.plan, steps)
+            && step.count == 1
+            && step.rows <= MOST_ROWS
+        {
+            return self.by_plan(plan, &x, caches, step);
+        }
         let mut at = self.embedding.place;
         for ((place, layer), cache) in self.layers.iter().zip(caches) {
             if *place != at {
@@ -131,6 +147,23 @@ impl Model {
         self.head.apply(&x.f_to_device(self.devices[self.head.place])?)
     }
 
+    /// One position a row in one call.
+    fn by_plan(&self, plan: &Plan, x: &Tensor, caches: &[Cache], step: &Step) -> Result<Tensor, EngineError> {
+        let caches: Vec<_> = caches.iter().map(Cache::whole).collect();
+        let angles: Vec<_> = step.angles.iter().map(Angles::both).collect();
+        let at = At { mask: step.padding.as_deref(), place: step.start };
+        self.head.finished(plan.run(x, &caches, &angles, at)?)
+    }
+
+    /// How matrices are multiplied, for reports.
+    fn kernels(&self) -> String {
+        let mut names: Vec<&str> = self.layers.iter().map(|(_, layer)| layer.kernel()).collect();
+        names.push(self.head.linear.kernel());
+        names.dedup();
+        let names = names.join(", then ");
+        if self.plan.is_some() { format!("{names}, a step in one call") } else { names }
+    }
+
     fn gather_facts(&self, options: &LoadOptions, threads: usize) -> ModelFacts {
         let name = |place: usize| device::name(self.devices[place]);
         let (mut held, mut read) = (0, 0);
@@ -139,6 +172,7 @@ impl Model {
             (held, read) = (held + bytes.0, read + bytes.1);
         }
         let head = self.head.linear.bytes() + self.head.norm.as_ref().map_or(0, Norm::bytes);
+        let twice = if self.head.shared { super::bytes(&self.embedding.tokens) } else { 0 };
         let positions = self.embedding.positions.as_ref().map_or(0, |(table, _)| super::bytes(table));
         let row = super::bytes(&self.embedding.tokens) / self.spec.vocab_size.max(1) as u64;
         let mut devices: Vec<String> = self.layers.iter().map(|(place, _)| name(*place)).collect();
@@ -147,18 +181,30 @@ impl Model {
         ModelFacts {
             family: self.spec.family.to_owned(),
             parameters: self.spec.parameters(),
-            weight_bytes: held + head + positions + super::bytes(&self.embedding.tokens),
+            weight_bytes: held + head + positions + super::bytes(&self.embedding.tokens) - twice,
             weight_bytes_per_token: read + head + row,
             dtype: dtype_name(self.kind).to_owned(),
             quantization: options.quantization.name().to_owned(),
             device: devices.join(", "),
             layer_devices,
-            kernels: self.layers.first().map_or("plain", |(_, layer)| layer.kernel()).to_owned(),
+            kernels: self.kernels(),
             threads,
             max_context: self.spec.max_context,
             vocab_size: self.spec.vocab_size,
             remarks: Vec::new(),
         }
+    }
+}
+
+/// A step in one call, where one processor computes all layers and each is of a kind that is known there.
+fn plan(devices: &[Device], layers: &[(usize, Layer)], head: &Head) -> Result<Option<Plan>, EngineError> {
+    let parts: Option<Vec<_>> = layers.iter().map(|(_, layer)| layer.parts()).collect();
+    match (devices, parts, head.linear.parts()) {
+        ([Device::Cpu], Some(parts), Some(linear)) => {
+            let last = head.norm.as_ref().map_or(NormParts::NONE, Norm::parts);
+            Plan::new(&parts, last, linear).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 
@@ -169,7 +215,7 @@ impl Embedding {
         place: usize,
         devices: &[Device],
     ) -> Result<Self, EngineError> {
-        let tokens = loader.one(&spec.embedding.tokens, devices[place])?;
+        let tokens = loader.table(&spec.embedding.tokens, devices[place])?;
         let mut scale = spec.embedding.scale;
         if spec.embedding.scale_rounded {
             scale = Tensor::from_slice(&[scale]).f_to_kind(loader.kind)?.f_double_value(&[0])?;
@@ -209,23 +255,27 @@ impl Head {
     ) -> Result<Self, EngineError> {
         let norm =
             spec.final_norm.as_ref().map(|norm| Norm::load(norm, loader, devices[place])).transpose()?;
-        let shared = spec.head.tied && embedding.place == place;
-        let weight = if shared {
-            loader.skip(&spec.head.linear.weight);
-            embedding.tokens.shallow_clone()
-        } else {
-            loader.stacked(&spec.head.linear.weight, devices[place])?
-        };
         let bias = loader.bias(&spec.head.linear, devices[place])?;
-        let linear = Linear::new(weight, bias, super::Quantization::None)?;
-        Ok(Self { place, norm, linear, scale: spec.head.scale, soft_cap: spec.head.soft_cap })
+        let shared = spec.head.tied && embedding.place == place;
+        let linear = if shared {
+            loader.skip(&spec.head.linear.weight);
+            Linear::over(embedding.tokens.shallow_clone(), bias)
+        } else {
+            let weight = loader.stacked(&spec.head.linear.weight, devices[place])?;
+            loader.matrix(weight, bias, super::Quantization::None)?
+        };
+        Ok(Self { place, norm, linear, shared, scale: spec.head.scale, soft_cap: spec.head.soft_cap })
     }
 
     fn apply(&self, x: &Tensor) -> Result<Tensor, EngineError> {
-        let mut logits = match &self.norm {
+        self.finished(match &self.norm {
             Some(norm) => self.linear.apply(&norm.apply(x)?)?,
             None => self.linear.apply(x)?,
-        };
+        })
+    }
+
+    /// What becomes of the product.
+    fn finished(&self, mut logits: Tensor) -> Result<Tensor, EngineError> {
         if self.scale != 1.0 {
             logits = logits.f_mul_scalar_(self.scale)?;
         }

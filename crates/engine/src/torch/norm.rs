@@ -5,6 +5,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::load::Loader;
+use super::native::decode::NormParts;
 use super::native::step;
 use crate::EngineError;
 use crate::model::{self, NormKind};
@@ -63,6 +64,11 @@ impl Norm {
     /// The factor of an RMS norm, and what is added to the mean square.
     pub(super) fn rms_parts(&self) -> Option<(&Tensor, f64)> {
         (self.kind == NormKind::Rms).then_some((&self.weight, self.eps))
+    }
+
+    /// As a step in one call takes it.
+    pub(super) fn parts(&self) -> NormParts {
+        NormParts::new(&self.weight, self.bias.as_ref(), self.eps, self.kind == NormKind::Layer)
     }
 
     fn rms(&self, x: &Tensor) -> Result<Tensor, EngineError> {

@@ -1,9 +1,12 @@
-//! The few calls that tch does not bind, made safe: oneDNN's prepacked linear layer, inference mode, and libtorch's CUDA
+//! Calls that tch does not bind, made safe: what a step on the CPU needs, inference mode, a GPU's memory, and libtorch's CUDA
 //! half loaded where it is there.
 //!
 //! The only module with `unsafe`. Refuses to know models.
 #![allow(unsafe_code)]
 
+pub(super) mod decode;
+pub(super) mod product;
+pub(super) mod room;
 pub(super) mod step;
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -18,57 +21,12 @@ use crate::EngineError;
 type Raw = torch_sys::C_tensor;
 
 unsafe extern "C" {
-    fn ai_energy_prepack(weight: *const Raw, error: *mut *mut c_char) -> *mut Raw;
-    fn ai_energy_linear(
-        input: *const Raw,
-        weight: *const Raw,
-        bias: *const Raw,
-        activation: *const c_char,
-        algorithm: *const c_char,
-        error: *mut *mut c_char,
-    ) -> *mut Raw;
-    fn ai_energy_linear_binary(
-        input: *const Raw,
-        other: *const Raw,
-        weight: *const Raw,
-        bias: *const Raw,
-        operation: *const c_char,
-        error: *mut *mut c_char,
-    ) -> *mut Raw;
     fn ai_energy_gpu_memory(index: c_int, figures: *mut u64, error: *mut *mut c_char) -> c_int;
     fn ai_energy_torch_version() -> *const c_char;
     fn ai_energy_inference_enter() -> *mut c_void;
     fn ai_energy_inference_leave(guard: *mut c_void);
     fn free(pointer: *mut c_void);
 }
-
-/// What oneDNN applies to the product before it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PostOp {
-    /// Nothing.
-    None,
-    /// `x * sigmoid(x)`.
-    Silu,
-    /// GELU with the error function.
-    Gelu,
-    /// GELU with the tanh approximation.
-    GeluTanh,
-    /// `max(x, 0)`.
-    Relu,
-}
-
-/// What oneDNN does with a second tensor of the product's shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Combine {
-    /// Adds it.
-    Add,
-    /// Multiplies by it.
-    Multiply,
-}
-
-/// A weight `[outputs, inputs]` in the layout that oneDNN computes with.
-#[derive(Debug)]
-pub(super) struct Packed(Tensor);
 
 /// Takes a result of one of the functions above.
 fn taken(result: *mut Raw, error: *mut c_char) -> Result<Tensor, EngineError> {
@@ -125,89 +83,6 @@ pub fn version() -> String {
 
 fn raw(tensor: Option<&Tensor>) -> *const Raw {
     tensor.map_or(std::ptr::null(), Tensor::as_ptr)
-}
-
-impl Packed {
-    /// Lays a weight out anew.
-    ///
-    /// # Errors
-    /// This libtorch, this processor or this number format has no such kernel.
-    pub(super) fn new(weight: &Tensor) -> Result<Self, EngineError> {
-        let mut error = std::ptr::null_mut();
-        // SAFETY: both pointers are valid for the call, and no exception leaves the function.
-        let result = unsafe { ai_energy_prepack(weight.as_ptr(), &raw mut error) };
-        let packed = taken(result, error).map(Self)?;
-        // Whether there is a kernel for the format only shows when it is called.
-        let inputs = weight.size().get(1).copied().unwrap_or(1);
-        let _ = packed.apply(
-            &Tensor::f_zeros([1, inputs], (weight.kind(), weight.device()))?,
-            None,
-            PostOp::None,
-        )?;
-        Ok(packed)
-    }
-
-    /// `post(input Wᵀ + bias)`.
-    ///
-    /// # Errors
-    /// libtorch fails.
-    pub(super) fn apply(
-        &self,
-        input: &Tensor,
-        bias: Option<&Tensor>,
-        post: PostOp,
-    ) -> Result<Tensor, EngineError> {
-        let (activation, algorithm) = match post {
-            PostOp::None => (c"none", std::ptr::null()),
-            PostOp::Silu => (c"swish", std::ptr::null()),
-            PostOp::Gelu => (c"gelu", c"none".as_ptr()),
-            PostOp::GeluTanh => (c"gelu", c"tanh".as_ptr()),
-            PostOp::Relu => (c"relu", std::ptr::null()),
-        };
-        let mut error = std::ptr::null_mut();
-        // SAFETY: all pointers are valid for the call, the optional ones null or valid, and no exception leaves it.
-        let result = unsafe {
-            ai_energy_linear(
-                input.as_ptr(),
-                self.0.as_ptr(),
-                raw(bias),
-                activation.as_ptr(),
-                algorithm,
-                &raw mut error,
-            )
-        };
-        taken(result, error)
-    }
-
-    /// `(input Wᵀ + bias)` added to, or multiplied by, another tensor of that shape.
-    ///
-    /// # Errors
-    /// libtorch fails.
-    pub(super) fn combine(
-        &self,
-        input: &Tensor,
-        bias: Option<&Tensor>,
-        how: Combine,
-        other: &Tensor,
-    ) -> Result<Tensor, EngineError> {
-        let operation = match how {
-            Combine::Add => c"add",
-            Combine::Multiply => c"mul",
-        };
-        let mut error = std::ptr::null_mut();
-        // SAFETY: all pointers are valid for the call, the bias null or valid, and no exception leaves it.
-        let result = unsafe {
-            ai_energy_linear_binary(
-                input.as_ptr(),
-                other.as_ptr(),
-                self.0.as_ptr(),
-                raw(bias),
-                operation.as_ptr(),
-                &raw mut error,
-            )
-        };
-        taken(result, error)
-    }
 }
 
 /// While it lives, this thread computes without anything that training would need.
