@@ -13,6 +13,8 @@ using at::Tensor;
 
 // Queries whose sums fit the registers at once, and vectors of each.
 constexpr int QUERIES = 4, VECTORS = 4;
+// Values of a head up to which keys are taken in blocks.
+constexpr int64_t WIDEST = 256;
 
 // Products of Q queries with each key.
 template <int Q, class T>
@@ -34,6 +36,46 @@ INLINE void scores_few(const float* queries, const T* keys, int64_t count, int64
       out[query * stride + key] = sum;
     }
   }
+}
+
+// Products of one query with sixteen keys.
+INLINE void scores_block(const float* query, const float* keys, int64_t n, float* out) {
+  Lanes sums[LANES] = {}, one, other;
+  for (int64_t i = 0; i < n; i += LANES) {
+    load(query + i, other);
+    for (int64_t key = 0; key < LANES; ++key) {
+      load(keys + key * n + i, one);
+      sums[key] += one * other;
+    }
+  }
+  totals(sums);
+  std::memcpy(out, sums, sizeof sums[0]);
+}
+
+// Values of a block of keys in single precision.
+template <class T>
+INLINE const float* widened(const T* block, int64_t values, float* room) {
+  if constexpr (std::is_same_v<T, float>) return block;
+  Lanes one;
+  for (int64_t i = 0; i < values; i += LANES) {
+    load(block + i, one);
+    std::memcpy(room + i, &one, sizeof one);
+  }
+  return room;
+}
+
+// As above, by blocks of keys where they are whole vectors; the block after is asked for meanwhile.
+template <int Q, class T>
+INLINE void scores_blocks(const float* queries, const T* keys, int64_t count, int64_t n, int64_t stride, float* out) {
+  float room[LANES * WIDEST];
+  int64_t key = 0;
+  for (; n % LANES == 0 && n <= WIDEST && key + LANES <= count; key += LANES) {
+    const T* block = keys + key * n;
+    for (int64_t i = 0; i < LANES * n; i += 64 / sizeof(T)) __builtin_prefetch(block + LANES * n + i);
+    const float* wide = widened(block, LANES * n, room);
+    for (int query = 0; query < Q; ++query) scores_block(queries + query * n, wide, n, out + query * stride + key);
+  }
+  scores_few<Q>(queries, keys + key * n, count - key, n, stride, out + key);
 }
 
 // Adds the weighted values of V vectors of each value to Q sums, which stay in registers meanwhile.
@@ -75,7 +117,7 @@ INLINE void mix_few(const float* weights, const T* values, int64_t count, int64_
 
 #define FOR_QUERIES(Q, NAME, T)                                                                                           \
   FOR_EACH_CPU static void scores_##NAME##_##Q(const float* q, const T* k, int64_t c, int64_t n, int64_t s, float* out) { \
-    scores_few<Q>(q, k, c, n, s, out);                                                                                    \
+    scores_blocks<Q>(q, k, c, n, s, out);                                                                                 \
   }                                                                                                                       \
   FOR_EACH_CPU static void mix_##NAME##_##Q(const float* w, const T* v, int64_t c, int64_t n, int64_t s, float* out) {    \
     mix_few<Q>(w, v, c, n, s, out);                                                                                       \
@@ -102,19 +144,50 @@ FOR_FORMAT(float, float)
 FOR_FORMAT(bf16, at::BFloat16)
 FOR_FORMAT(half, at::Half)
 
+// As `power`, of sixteen at once: the compiler does not find that by itself in wide enough vectors.
+INLINE void powers(Lanes& x) {
+  const Lanes least = Lanes{} - 87.0f, bounded = x > least ? x : least;
+  const Lanes rounder = Lanes{} + 12582912.0f;
+  const Lanes whole = (bounded * 1.44269504f + rounder) - rounder;
+  const Lanes rest = (bounded - whole * 0.693145752f) - whole * 1.42860677e-6f;
+  Lanes sum = rest * 1.98756915e-4f + 1.39819995e-3f;
+  sum = sum * rest + 8.33345205e-3f;
+  sum = sum * rest + 4.16657962e-2f;
+  sum = sum * rest + 1.66666656e-1f;
+  sum = sum * rest + 5.0e-1f;
+  sum = sum * rest * rest + rest + 1.0f;
+  typedef int32_t Wholes __attribute__((vector_size(64)));
+  const Wholes bits = (__builtin_convertvector(whole, Wholes) + 127) << 23;
+  Lanes scale;
+  std::memcpy(&scale, &bits, sizeof scale);
+  x = x < least ? Lanes{} : sum * scale;
+}
+
 FOR_EACH_CPU void soften(float* one, int64_t count, float* peak, float* sum) {
+  const int64_t whole = count / LANES * LANES;
   float largest = -std::numeric_limits<float>::infinity();
-#pragma omp simd reduction(max : largest)
-  for (int64_t key = 0; key < count; ++key) largest = std::max(largest, one[key]);
+  Lanes lanes, most = Lanes{} + largest, all = {};
+  for (int64_t key = 0; key < whole; key += LANES) {
+    load(one + key, lanes);
+    most = lanes > most ? lanes : most;
+  }
+  for (int64_t lane = 0; lane < LANES; ++lane) largest = std::max(largest, most[lane]);
+  for (int64_t key = whole; key < count; ++key) largest = std::max(largest, one[key]);
   const float from = std::isinf(largest) ? 0.0f : largest;
-  float all = 0;
-#pragma omp simd reduction(+ : all)
-  for (int64_t key = 0; key < count; ++key) {
+  for (int64_t key = 0; key < whole; key += LANES) {
+    load(one + key, lanes);
+    lanes -= from;
+    powers(lanes);
+    all += lanes;
+    std::memcpy(one + key, &lanes, sizeof lanes);
+  }
+  float added = total(all);
+  for (int64_t key = whole; key < count; ++key) {
     one[key] = power(one[key] - from);
-    all += one[key];
+    added += one[key];
   }
   *peak = largest;
-  *sum = all;
+  *sum = added;
 }
 
 namespace {

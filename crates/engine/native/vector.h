@@ -61,6 +61,32 @@ INLINE void load(const at::Half* from, Lanes& to) {
   std::memcpy(&to, wide, sizeof to);
 }
 
+// Lanes of two vectors by number, the second's from sixteen on.
+#if defined(__clang__)
+#define PICK(ONE, TWO, ...) __builtin_shufflevector(ONE, TWO, __VA_ARGS__)
+#else
+typedef int32_t Places __attribute__((vector_size(64)));
+#define PICK(ONE, TWO, ...) __builtin_shuffle(ONE, TWO, Places{__VA_ARGS__})
+#endif
+
+// The totals of sixteen vectors, a lane each, in the first: halves of two are folded together until one vector is left.
+INLINE void totals(Lanes* of) {
+  for (int i = 0; i < 8; ++i) {
+    of[i] = PICK(of[i], of[i + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+            PICK(of[i], of[i + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  }
+  for (int i = 0; i < 4; ++i) {
+    of[i] = PICK(of[i], of[i + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27) +
+            PICK(of[i], of[i + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+  }
+  for (int i = 0; i < 2; ++i) {
+    of[i] = PICK(of[i], of[i + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+            PICK(of[i], of[i + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  }
+  of[0] = PICK(of[0], of[1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +
+          PICK(of[0], of[1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+}
+
 INLINE float total(const Lanes& lanes) {
   float parts[LANES];
   std::memcpy(parts, &lanes, sizeof parts);

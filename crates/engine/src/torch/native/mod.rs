@@ -8,6 +8,8 @@ pub(super) mod decode;
 pub(super) mod product;
 pub(super) mod room;
 pub(super) mod step;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
