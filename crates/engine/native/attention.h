@@ -42,6 +42,13 @@ void mix_of(const float* weights, int64_t group, const at::Half* values, int64_t
 // Scores become powers of their distance from the largest, which comes back with their sum.
 void soften(float* one, int64_t count, float* peak, float* sum);
 
+// Asks for the first lines of what is read next, so that they are on their way meanwhile.
+template <class T>
+inline void ask_for(const T* first) {
+  constexpr int64_t BYTES = 4096;
+  for (int64_t byte = 0; byte < BYTES; byte += 64) __builtin_prefetch(reinterpret_cast<const char*>(first) + byte);
+}
+
 // A softmax over the keys of one task, not yet divided: the largest score, the sum, and the weighted values of each query.
 // `queries` are those of the task's group, already scaled.
 template <class T>
@@ -54,6 +61,7 @@ void attend_span(const Attend& of, int64_t task, const float* queries, const T* 
   float* weights = scratch.weights.data();
   const int64_t place = (head * of.capacity + first) * of.width;
   scores_of(queries, group, keys + place, count, of.width, span, weights);
+  ask_for(values + place);
   for (int64_t query = 0; query < group; ++query) {
     float* one = weights + query * span;
     if (of.cap > 0) {
@@ -65,6 +73,8 @@ void attend_span(const Attend& of, int64_t task, const float* queries, const T* 
     }
     soften(one, count, peak + query, sum + query);
   }
+  // The next task's keys lie behind this one's.
+  ask_for(keys + place + count * of.width);
   std::fill(mixed, mixed + group * of.width, 0.0f);
   mix_of(weights, group, values + place, count, of.width, span, mixed);
 }
