@@ -5,6 +5,7 @@
 mod device;
 mod host;
 mod instrument;
+mod parts;
 
 use ai_energy_core::RunRecord;
 use ai_energy_core::energy::GpuSample;
@@ -65,12 +66,13 @@ impl Found {
 type Check = (&'static str, fn(&Look<'_>) -> Found);
 
 /// Every check, in the order of reports.
-pub(crate) const CHECKS: [Check; 15] = [
+pub(crate) const CHECKS: [Check; 16] = [
     ("energy_source", energy_source),
     ("requests", requests),
     ("window_length", instrument::window_length),
     ("sampling", instrument::sampling),
     ("counter_against_power", instrument::counter_against_power),
+    ("node_against_parts", parts::node_against_parts),
     ("suspension", instrument::suspension),
     ("sampler_cost", instrument::sampler_cost),
     ("idle_drift", instrument::idle_drift),

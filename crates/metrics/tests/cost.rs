@@ -112,6 +112,41 @@ fn a_reading_in_the_steady_state_allocates_nothing() {
     assert!(allocations(|| drop(vec![1_u8; 100])) == 1, "the allocator does count");
 }
 
+/// How often this thread gave up its processor by itself, as every sleep and wait does.
+#[cfg(target_os = "linux")]
+fn waits() -> u64 {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_reading_holds_a_blocking_cpu_load_call_of_half_a_second_or_any_other_wait() {
+    const READINGS: u64 = 100;
+    let (mut sources, _fake, _tree) = machine();
+    let models = SourceSelection::Named(vec!["cpu_model".into(), "ram_model".into()]);
+    let models = discover(&Options { sources: models, ..Options::default() }, &Roots::default());
+    assert_eq!(models.sources.len(), 2, "{:?}", models.unavailable);
+    sources.extend(models.sources);
+    for source in &mut sources {
+        let before = waits();
+        for _ in 0..READINGS {
+            source.read(&mut |_, _| {}).unwrap();
+        }
+        let found = waits() - before;
+        // A lock of the kernel may be taken now and then; a call that waits does so in every reading.
+        assert!(
+            found < READINGS / 2,
+            "{found} waits in {READINGS} readings of {}",
+            source.channels()[0].name
+        );
+    }
+    let before = waits();
+    std::thread::sleep(Duration::from_millis(1));
+    assert!(waits() > before, "the kernel does count");
+}
+
 fn thread_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9

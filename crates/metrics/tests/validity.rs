@@ -4,7 +4,7 @@
 
 mod common;
 
-use ai_energy_core::energy::{Domain, GpuSample, GpuState};
+use ai_energy_core::energy::{Domain, GpuSample, GpuState, Scope};
 use ai_energy_core::record::{ErrorClass, Phase, PhaseKind, Suspension};
 use ai_energy_core::summary::{Summary, Verdict};
 use ai_energy_core::{Provenance, RunRecord};
@@ -225,4 +225,46 @@ fn readings_that_disagree_and_a_costly_sampler_are_told() {
     for (name, bad) in [("counter_against_power", Verdict::Warning), ("sampler_cost", Verdict::Warning)] {
         assert_eq!((verdict(&agree, name), verdict(&differ, name)), (Verdict::Ok, bad), "{name}");
     }
+}
+
+#[test]
+fn a_single_device_that_is_lost_is_named_though_its_source_lives() {
+    let build = |last: f64| {
+        let mut record = measured();
+        add(
+            &mut record,
+            counter("nvml:gpu1:energy", Domain::Gpu),
+            constant(200.0).filter(|(when, _)| *when < last),
+        );
+        record.sampler.longest_gap_seconds = Some(0.1);
+        check(&summary(&record), "sampling")
+    };
+    assert_eq!(build(20.0).0, Verdict::Ok);
+    let (found, detail, remedy) = build(5.0);
+    assert_eq!(found, Verdict::Warning);
+    assert!(detail.contains("nvml:gpu1:energy") && !detail.contains("gpu0"), "{detail}");
+    assert!(remedy.contains("metrics.gpu_ids"), "{remedy}");
+}
+
+#[test]
+fn parts_that_took_more_than_the_whole_machine_are_a_contradiction() {
+    // GPU 300 W and CPU 50 W by counters, RAM 10 W ± 50 % by a model, over 10 s: 3600 ± 50 J.
+    let build = |watts: f64, scope: Scope| {
+        let mut record = measured();
+        let mut meter = counter("wall_meter:inlet", Domain::Node);
+        meter.instrument.scope = scope;
+        add(&mut record, meter, constant(watts));
+        check(&summary(&record), "node_against_parts")
+    };
+    assert_eq!(build(420.0, Scope::Node).0, Verdict::Ok, "fans and losses beside the parts");
+    assert_eq!(build(357.0, Scope::Node).0, Verdict::Ok, "within the memory model's own interval");
+    let (found, detail, remedy) = build(300.0, Scope::Node);
+    assert_eq!(found, Verdict::Warning);
+    assert!(
+        detail.contains("GPU + CPU + RAM took 3600.0 ±") && detail.contains("machine 3000.0 ±"),
+        "{detail}"
+    );
+    assert!(remedy.contains("same machine"), "{remedy}");
+    assert_eq!(build(300.0, Scope::Platform).0, Verdict::Unknown, "a platform need not contain the GPU");
+    assert_eq!(verdict(&summary(&measured()), "node_against_parts"), Verdict::Unknown);
 }

@@ -161,7 +161,8 @@ fn cell(report: Report<'_>, zone: &TimeZone, column: &str) -> Option<String> {
         "python_version" | "cpu_count" | "cpu_model" | "cloud_provider" | "cloud_region" | "on_cloud" => {
             environment(report, column)
         }
-        // Coordinates and mean utilisations are not observed.
+        "gpu_utilization_percent" => number(gpu_utilization(report)),
+        // Coordinates and the mean use of processors and memory are not observed.
         _ => None,
     }
 }
@@ -200,6 +201,14 @@ fn gpus(report: Report<'_>) -> Vec<&Channel> {
         }
     }
     gpus
+}
+
+/// Mean busy share of the GPUs over the looks within the load, percent.
+fn gpu_utilization(report: Report<'_>) -> Option<f64> {
+    let (start, end) = report.record.load_window()?;
+    let within = report.record.gpu_samples.iter().filter(|sample| sample.at >= start && sample.at <= end);
+    let shares: Vec<f64> = within.filter_map(|sample| sample.state.utilization_percent).collect();
+    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
 }
 
 fn gpu_count(report: Report<'_>) -> Option<String> {

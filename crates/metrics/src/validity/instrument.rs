@@ -64,6 +64,9 @@ pub(super) fn sampling(look: &Look<'_>) -> Found {
             "see the system's log for the device, and run again",
         );
     }
+    if let Some(lost) = lost_devices(look) {
+        return lost;
+    }
     match stats.longest_gap_seconds {
         None => Found::unknown("nothing was read twice", ""),
         Some(gap) if gap > GAP_INTERVALS * interval => Found::warning(
@@ -72,6 +75,26 @@ pub(super) fn sampling(look: &Look<'_>) -> Found {
         ),
         Some(gap) => Found::ok(format!("the longest pause between readings was {gap:.2} s")),
     }
+}
+
+/// Devices whose readings end before the load does though their source still answers for others.
+fn lost_devices(look: &Look<'_>) -> Option<Found> {
+    let end = look.window?.end;
+    let lost = look.results.iter().filter(|result| {
+        let over = result.curve.as_ref().is_none_or(|curve| curve.span().1 < end);
+        result.channel.counts && result.energy.is_err() && over
+    });
+    let lost: Vec<&str> = lost.map(|result| result.channel.name.as_str()).collect();
+    let others = look.results.iter().filter(|result| result.channel.counts).count() - lost.len();
+    (!lost.is_empty()).then(|| {
+        Found::warning(
+            format!(
+                "{} gave no reading to the load's end, {others} other channels did; its domain has no energy",
+                lost.join(", ")
+            ),
+            "see the system's log for the device; run again, or choose the devices without it (metrics.gpu_ids)",
+        )
+    })
 }
 
 pub(super) fn counter_against_power(look: &Look<'_>) -> Found {

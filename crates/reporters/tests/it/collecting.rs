@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ai_energy_core::{Place, Reporter, Written};
+use ai_energy_core::energy::{GpuSample, GpuState};
+use ai_energy_core::{Place, Reporter, Stamp, Written};
 use ai_energy_reporters::csv::Csv;
 use ai_energy_reporters::emissions::{COLUMNS, Emissions};
 
@@ -196,6 +197,30 @@ fn emissions_have_codecarbons_columns_and_its_multiplied_units() {
     }
     let time = &rows[0]["timestamp"];
     assert!(time.len() == 19 && time.starts_with("2026-11-2") && time.as_bytes()[10] == b'T', "{time}");
+}
+
+#[test]
+fn the_load_of_gpus_in_emissions_is_the_mean_of_the_looks_within_the_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = support::complete();
+    let (start, end) = run.record.load_window().unwrap();
+    let look = |at: u64, percent: Option<f64>| GpuSample {
+        at: Stamp(at),
+        state: GpuState { utilization_percent: percent, ..GpuState::default() },
+    };
+    let middle = start.0.midpoint(end.0);
+    run.record.gpu_samples = vec![
+        look(start.0, Some(90.0)),
+        look(middle, Some(60.0)),
+        look(middle + 1, None),
+        look(end.0 + 1, Some(3.0)),
+    ];
+    Emissions.write(run.report(), &support::place(folder.path())).unwrap();
+    let (_, rows) = table(&folder.path().join("emissions.csv"));
+    assert_eq!(rows[0]["gpu_utilization_percent"], "75");
+    for unseen in ["cpu_utilization_percent", "ram_utilization_percent", "ram_used_gb"] {
+        assert_eq!(rows[0][unseen], "", "{unseen} is not observed, and never 0");
+    }
 }
 
 #[test]

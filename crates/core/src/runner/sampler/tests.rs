@@ -114,6 +114,26 @@ async fn gpus_that_were_not_seen_under_load_are_looked_at_after_it() {
     assert_eq!(sampled.gpu_states[0].utilization_percent, Some(3.0), "not what was before the load");
 }
 
+/// More readings or looks than the run's length allows would keep a GPU from idling; fewer are a busy machine's.
+#[tokio::test]
+async fn polling_keeps_no_gpu_awake_readings_and_looks_come_no_faster_than_stated() {
+    const INTERVAL_MS: u32 = 5;
+    let clock = Clock::start();
+    let gpu = Scripted::new(0..0);
+    let begin = Instant::now();
+    let sampler = start(&[&gpu], clock, INTERVAL_MS).await;
+    while gpu.reads() < 40 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    sampler.finish(Stamp(0), clock.now(), clock.now()).await;
+    let seconds = begin.elapsed().as_secs_f64();
+    // One before the pace begins and one at its end.
+    let readings = seconds / (f64::from(INTERVAL_MS) * 1e-3) + 2.0;
+    let (reads, looks) = (gpu.reads() as f64, gpu.looks.load(Ordering::SeqCst) as f64);
+    assert!(reads <= readings, "{reads} readings in {seconds} s");
+    assert!(looks <= seconds / STATE_INTERVAL.as_secs_f64() + 2.0, "{looks} looks in {seconds} s");
+}
+
 /// A source that panics at its second reading.
 struct Panicking(FakeSource, bool);
 
