@@ -66,6 +66,19 @@ impl Events<'_> {
         self.chunk(Some(self.choice(&piece.text, piece.channel, finish)), usage)
     }
 
+    /// Whether the chunks of pieces in the middle differ in nothing but their text.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.usage.each
+    }
+
+    /// What stands before and behind the text of a piece in the middle; `None` where it cannot be told apart.
+    pub(crate) fn surroundings(&self, channel: Channel) -> Option<Surroundings> {
+        // A control character stands in no other field: its escape marks the place.
+        let event = self.chunk(Some(self.choice("\u{1}", channel, None)), None);
+        let (before, after) = event.split_once("\\u0001")?;
+        (!after.contains("\\u0001")).then(|| Surroundings { before: before.into(), after: after.into() })
+    }
+
     /// A chunk that holds a finish reason and nothing else.
     pub(crate) fn finish_only(&self, finish: Finish) -> String {
         let usage = (self.usage.each || self.usage.finish).then(|| self.count(0, 0));
@@ -170,6 +183,17 @@ pub(crate) fn engine_error() -> ApiError {
     )
 }
 
+/// The JSON around a text.
+pub(crate) struct Surroundings {
+    pub(crate) before: Vec<u8>,
+    pub(crate) after: Vec<u8>,
+}
+
+/// Whether a text stands in JSON as it is.
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+}
+
 /// How the bytes of a response body are delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -182,12 +206,17 @@ pub(crate) enum Framing {
 impl Framing {
     /// Appends one server-sent event whose data is `data`.
     pub(crate) fn event(self, out: &mut Vec<u8>, data: &[u8]) {
-        let length = data.len() + b"data: \n\n".len();
+        self.event_of(out, [data]);
+    }
+
+    /// The same from parts.
+    pub(crate) fn event_of<const N: usize>(self, out: &mut Vec<u8>, parts: [&[u8]; N]) {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>() + b"data: \n\n".len();
         if self == Self::Chunked {
             out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
         }
         out.extend_from_slice(b"data: ");
-        out.extend_from_slice(data);
+        parts.iter().for_each(|part| out.extend_from_slice(part));
         out.extend_from_slice(b"\n\n");
         if self == Self::Chunked {
             out.extend_from_slice(b"\r\n");

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use crate::events::{Events, Framing, engine_error};
+use crate::events::{Events, Framing, Surroundings, engine_error, is_plain_text};
 use crate::fault::InducedFault;
 use crate::flight::Flight;
 use crate::generate::{Generation, Next};
@@ -24,7 +24,15 @@ struct Framer<'a> {
     lead: Vec<u8>,
     written: u32,
     thinking: u32,
+    /// What stands around the text of a plain piece, by the channel it was made for.
+    plain: Option<(Channel, Surroundings)>,
 }
+
+/// The tokens and channels of pieces that go out together.
+type Marks = Vec<(u32, Channel)>;
+
+/// Most bytes of pieces that are overdue and go out in one write.
+const BURST: usize = 16 << 10;
 
 impl<'a> Framer<'a> {
     fn new(events: Events<'a>, framing: Framing) -> Self {
@@ -32,19 +40,26 @@ impl<'a> Framer<'a> {
         if let Some(role) = events.role(RoleChunk::WithFirstToken) {
             framing.event(&mut lead, role.as_bytes());
         }
-        Self { events, framing, lead, written: 0, thinking: 0 }
+        Self { events, framing, lead, written: 0, thinking: 0, plain: None }
     }
 
-    /// The bytes of the next piece; `finish` where it is the last one.
-    fn piece(&mut self, piece: &Piece, finish: Option<Finish>) -> Vec<u8> {
+    /// Appends the next piece's bytes; `finish` where it is the last one.
+    fn piece(&mut self, bytes: &mut Vec<u8>, piece: &Piece, finish: Option<Finish>) {
         self.written += piece.tokens;
         if piece.channel == Channel::Reasoning {
             self.thinking += piece.tokens;
         }
-        let mut bytes = std::mem::take(&mut self.lead);
+        bytes.append(&mut self.lead);
+        if finish.is_none() && self.events.is_plain() && is_plain_text(&piece.text) {
+            if self.plain.as_ref().is_none_or(|(channel, _)| *channel != piece.channel) {
+                self.plain = self.events.surroundings(piece.channel).map(|around| (piece.channel, around));
+            }
+            if let Some((_, around)) = &self.plain {
+                return self.framing.event_of(bytes, [&around.before, piece.text.as_bytes(), &around.after]);
+            }
+        }
         let event = self.events.piece(piece, finish, self.written, self.thinking);
-        self.framing.event(&mut bytes, event.as_bytes());
-        bytes
+        self.framing.event(bytes, event.as_bytes());
     }
 
     /// The bytes behind the last piece.
@@ -84,19 +99,26 @@ impl Generation<'_> {
         let start = flight.board(self.connection).await?;
         let mut framer = Framer::new(events, framing);
         let mut strike = Strike { fault, framing, written: 0 };
+        let (mut bytes, mut marks) = (Vec::new(), Marks::new());
         for (position, piece) in script.pieces.iter().enumerate() {
-            let finish = (position + 1 == script.pieces.len()).then_some(script.finish);
-            let bytes = framer.piece(piece, finish);
             let due = start + piece.due;
+            // What is overdue goes out together, as a server's does that is behind; a fault strikes between two pieces.
+            if !bytes.is_empty() && (fault.is_some() || bytes.len() >= BURST || due > Instant::now()) {
+                self.write_pieces(&mut bytes, &mut marks).await?;
+            }
+            let last = position + 1 == script.pieces.len();
+            framer.piece(&mut bytes, piece, last.then_some(script.finish));
             if let Some(next) = self.struck(&mut strike, false, &bytes, due, &mut flight).await? {
                 return Ok(next);
             }
-            self.connection.wait(&self.server.timer, due).await?;
+            if marks.is_empty() {
+                self.connection.wait(&self.server.timer, due).await?;
+            }
             flight.count(piece.tokens);
-            let mark = |truth: &mut Truth, at| truth.mark_tokens(at, piece.tokens, piece.channel);
-            self.connection.send(&bytes, &self.record, mark).await?;
+            marks.push((piece.tokens, piece.channel));
             strike.written += piece.tokens;
         }
+        self.write_pieces(&mut bytes, &mut marks).await?;
         let due = if script.pieces.is_empty() { start + script.first } else { start };
         let tail = framer.tail(script.finish, fault != Some(InducedFault::NoDone));
         if let Some(next) = self.struck(&mut strike, true, &tail, due, &mut flight).await? {
@@ -106,6 +128,17 @@ impl Generation<'_> {
         flight.end(script.finish);
         self.write_end(&tail, script.finish).await?;
         Ok(if framing == Framing::Chunked { Next::Stay } else { Next::Close })
+    }
+
+    /// Writes pieces together and marks each of them.
+    async fn write_pieces(&self, bytes: &mut Vec<u8>, marks: &mut Marks) -> Result<(), Next> {
+        let mark = |truth: &mut Truth, at| {
+            marks.iter().for_each(|(tokens, channel)| truth.mark_tokens(at, *tokens, *channel));
+        };
+        self.connection.send(bytes, &self.record, mark).await?;
+        bytes.clear();
+        marks.clear();
+        Ok(())
     }
 
     /// Writes the last bytes of a stream, or marks its end where there are none.

@@ -5,8 +5,10 @@ mod agreement;
 mod client;
 mod energy;
 mod engine;
+mod floor;
 mod server;
 mod startup;
+mod streams;
 
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -25,17 +27,24 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     if let Some(("energy", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest)) {
         return energy::run(root, rest);
     }
+    if let Some(("floor", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest)) {
+        return floor::run(rest);
+    }
     shell(root, "cargo", &["build", "--release", "--quiet", "--package", "ai-energy-cli"])?;
     let program = program(root);
     match arguments.first().map(String::as_str) {
         None => {
             startup::run(&program)?;
             agreement::run(&program)?;
-            client::run(&program)
+            client::run(&program)?;
+            streams::run(root, &program)
         }
         Some("startup") => startup::run(&program),
         Some("agreement") => agreement::run(&program),
-        Some("client") => client::run(&program),
+        Some("client") => {
+            client::run(&program)?;
+            streams::run(root, &program)
+        }
         Some(other) => {
             bail!("there is no benchmark `{other}`: known are startup, agreement, client, energy, engine")
         }

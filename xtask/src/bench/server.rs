@@ -17,7 +17,16 @@ pub(super) struct Server {
 impl Server {
     /// Starts `program simulate` on a free port with further arguments.
     pub(super) fn start(program: &Path, arguments: &[&str]) -> Result<Self> {
-        let mut process = Command::new(program)
+        Self::start_on(program, arguments, None)
+    }
+
+    /// The same on one core, by `taskset`.
+    pub(super) fn start_on(program: &Path, arguments: &[&str], core: Option<&str>) -> Result<Self> {
+        let mut command = Command::new(if core.is_some() { Path::new("taskset") } else { program });
+        if let Some(core) = core {
+            command.args(["-c", core]).arg(program);
+        }
+        let mut process = command
             .args(["simulate", "--port", "0"])
             .args(arguments)
             .stderr(Stdio::piped())
