@@ -130,3 +130,16 @@ fn a_seed_gives_the_same_answers_again() {
     assert_eq!(texts(1), texts(1));
     assert_ne!(texts(1), texts(2));
 }
+
+#[test]
+fn overdue_tokens_go_out_together_and_each_is_in_the_truth() {
+    let none = || "0ms".parse().unwrap();
+    let options = Options { ttft: none(), inter_token: none(), jitter: none(), ..Options::default() };
+    let server = start(options);
+    let mut client = Client::connect(server.local_addr());
+    assert_eq!(usage(&client.chat(20, "")), 20);
+    let truths = server.truth();
+    consistent(&truths[0]);
+    let at = truths[0].writes[0].at_ns;
+    assert!(truths[0].writes.len() > 1 && truths[0].writes.iter().all(|write| write.at_ns == at));
+}
