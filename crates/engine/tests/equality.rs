@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use ai_energy_backends_pytorch::{DeviceMap, TorchDtype};
 use ai_energy_engine::files::{self, FilesOptions};
 use ai_energy_engine::model::Spec;
-use ai_energy_engine::torch::{LoadOptions, Model};
+use ai_energy_engine::torch::{LoadOptions, Model, Quantization};
 use serde::Deserialize;
 
 /// What the logits may differ by.
@@ -149,6 +149,46 @@ fn every_fixture(check: impl Fn(&Path, &Expected) -> Result<Vec<String>, String>
 #[test]
 fn every_fixture_gives_transformers_tokens_and_logits() {
     every_fixture(|folder, expected| single(&load(folder, &in_f32())?, &expected.single));
+}
+
+#[test]
+fn every_fixture_gives_the_same_on_several_threads() {
+    // One thread starts none and waits for none. A few tokens: on a busy machine threads wait for each other long.
+    const TOKENS: usize = 4;
+    every_fixture(|folder, expected| {
+        let model = load(folder, &LoadOptions { threads: Some(2), ..in_f32() })?;
+        let rows = &expected.single;
+        let prompts: Vec<&[u32]> = rows.iter().take(3).map(|row| row.prompt.as_slice()).collect();
+        let (ids, _) = greedy(&model, &prompts, TOKENS)?;
+        let wrong = ids.iter().zip(rows).filter(|(ids, row)| ids[..] != row.ids[..TOKENS]);
+        Ok(wrong.map(|(ids, row)| format!("{ids:?}, not {:?}", &row.ids[..TOKENS])).collect())
+    });
+}
+
+/// Root mean square of the logits' differences after each prompt, as a share of the logits', the worst of all.
+fn off(folder: &Path, expected: &Expected, quantization: Quantization) -> Result<f64, String> {
+    let few = load(folder, &LoadOptions { quantization, ..in_f32() })?;
+    let full = load(folder, &in_f32())?;
+    let mut worst: f64 = 0.0;
+    for row in &expected.single {
+        let ((_, given), (_, wanted)) = (greedy(&few, &[&row.prompt], 3)?, greedy(&full, &[&row.prompt], 3)?);
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+        let pairs = || given[0].iter().zip(&wanted[0]).map(|(one, two)| f64::from(*one) - f64::from(*two));
+        let of = squares(&mut wanted[0].iter().map(|value| f64::from(*value)));
+        worst = worst.max((squares(&mut pairs()) / of).sqrt());
+    }
+    Ok(worst)
+}
+
+#[test]
+fn fewer_bits_stay_near_in_every_fixture_and_differ() {
+    for (quantization, most) in [(Quantization::Int8, 0.1), (Quantization::Int4, 0.9)] {
+        every_fixture(|folder, expected| {
+            let off = off(folder, expected, quantization)?;
+            let near = off > 0.0 && off < most;
+            Ok(if near { Vec::new() } else { vec![format!("{quantization:?} is {off} off")] })
+        });
+    }
 }
 
 #[test]

@@ -196,11 +196,12 @@ impl Model {
     }
 }
 
-/// A step in one call, where one processor computes all layers and each is of a kind that is known there.
+/// A step in one call, where one processor computes all layers and each is of a kind that is known there. Its threads are
+/// OpenMP's, which only the build for Linux has.
 fn plan(devices: &[Device], layers: &[(usize, Layer)], head: &Head) -> Result<Option<Plan>, EngineError> {
     let parts: Option<Vec<_>> = layers.iter().map(|(_, layer)| layer.parts()).collect();
     match (devices, parts, head.linear.parts()) {
-        ([Device::Cpu], Some(parts), Some(linear)) => {
+        ([Device::Cpu], Some(parts), Some(linear)) if cfg!(target_os = "linux") => {
             let last = head.norm.as_ref().map_or(NormParts::NONE, Norm::parts);
             Plan::new(&parts, last, linear).map(Some)
         }
