@@ -177,7 +177,9 @@ proptest! {
         let found = energy(&counter("c", Domain::Gpu), &readings, window(a, b)).unwrap();
         let error = (found.joules - watts * (b - a)).abs();
         prop_assert!(error <= tick * watts + 1e-5, "{error} > {} of a tick", tick * watts);
-        prop_assert!(found.random_ci95 >= 0.3 * tick * watts, "{} of {}", found.random_ci95, tick * watts);
+        // Readings tell when a tick fell to within their distance, 0.05 s on average: a sixth of the longest tick at each
+        // end, and never nothing.
+        prop_assert!(found.random_ci95 >= 0.05 * tick * watts, "{} of {}", found.random_ci95, tick * watts);
     }
 
     #[test]
