@@ -9,6 +9,7 @@ mod coverage;
 pub mod csv;
 pub mod emissions;
 mod files;
+pub mod html;
 pub mod journal;
 pub mod json;
 pub mod live;
