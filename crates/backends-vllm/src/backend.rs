@@ -3,6 +3,7 @@
 //! Joins the parts of this crate. Refuses to retry what a server answered: an error is a result.
 
 use ai_energy_core::backend::{Backend, BackendInfo, Check, Request, Tally};
+use ai_energy_core::client::Traffic;
 use ai_energy_core::record::{ErrorClass, Generation, RequestError, ServerCounters};
 use ai_energy_core::server::ServerSample;
 use ai_energy_core::{Clock, Fault, Stamp};
@@ -66,6 +67,7 @@ impl Course {
     /// request's.
     fn take_stamps(&mut self, clock: &Clock) {
         if let Some(moments) = self.moments.take() {
+            self.account.generation.connecting = moments.connecting();
             self.account.generation.sent = moments.sent().map(|at| clock.at(at));
             self.account.generation.first_byte = moments.first_byte().map(|at| clock.at(at));
             self.last_byte = moments.last_read().map(|at| clock.at(at));
@@ -341,6 +343,10 @@ impl Backend for VllmBackend {
                 None
             }
         }
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        Some(self.client.traffic())
     }
 
     async fn close(&self) {

@@ -5,6 +5,7 @@
 //! to begin would generate twice, and the energy of the first would count for the second. Refuses to know what the
 //! answers mean.
 
+use ai_energy_core::client::Traffic;
 use ai_energy_core::record::{ErrorClass, RequestError};
 use ai_energy_core::{Fault, FaultKind, Stop};
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use http::header::{
 };
 use http::{Method, Uri};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::dial::Dialer;
 use crate::endpoint::Endpoint;
@@ -122,17 +123,23 @@ impl Client {
     ) -> Result<Exchange, Failure> {
         let mut kept = self.take_idle().await;
         loop {
-            let reused = kept.is_some();
+            let (reused, asked) = (kept.is_some(), Instant::now());
             let mut link = match kept.take() {
                 Some(link) => link,
                 None => watch.guard(self.connect()).await??,
             };
+            let connected = asked.elapsed();
             let stamps = Arc::clone(&link.moments);
             // Before anything can fail: what a kept connection has noted so far is another request's.
             stamps.arm();
+            if reused {
+                self.dialer.counts().note_reuse();
+            } else {
+                stamps.note_connecting(connected);
+            }
             *moments = Some(Arc::clone(&stamps));
             if streaming {
-                watch.await_first_token(std::time::Instant::now());
+                watch.await_first_token(Instant::now());
             }
             match watch.guard(link.send(request)).await? {
                 Ok(answer) => return Ok(Exchange::new(link, answer)),
@@ -158,11 +165,17 @@ impl Client {
         }
     }
 
+    /// What the connections have carried.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.dialer.counts().take()
+    }
+
     /// Keeps the connection of an exchange whose body has ended, where the server lets it live.
     pub(crate) async fn keep(&self, exchange: Exchange) {
         if let Some(mut link) = exchange.into_kept()
             && link.is_usable().await
         {
+            link.rest();
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(link);
         }
     }

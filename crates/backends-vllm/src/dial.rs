@@ -6,8 +6,10 @@
 use ai_energy_core::Fault;
 use ai_energy_core::record::ErrorClass;
 use http::header::HeaderValue;
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,6 +21,7 @@ use crate::options::ServerOptions;
 use crate::proxy;
 use crate::socket::{Socket, StampedTcp};
 use crate::tls;
+use crate::traffic::{Carried, Counts};
 
 /// Knows how to reach one server.
 pub(crate) struct Dialer {
@@ -26,6 +29,7 @@ pub(crate) struct Dialer {
     proxy: Option<Endpoint>,
     tls: Option<TlsConnector>,
     limit: Duration,
+    counts: Arc<Counts>,
 }
 
 impl Dialer {
@@ -37,7 +41,7 @@ impl Dialer {
         let look = |name: &str| std::env::var(name).ok();
         let proxy = proxy::resolve(options.proxy.as_deref(), &endpoint, &look)?;
         let tls = if endpoint.https { Some(tls::connector(options)?) } else { None };
-        Ok(Self { endpoint, proxy, tls, limit })
+        Ok(Self { endpoint, proxy, tls, limit, counts: Arc::default() })
     }
 
     /// The request target for a path: absolute where a proxy is to forward it.
@@ -51,6 +55,11 @@ impl Dialer {
     /// Credentials for a proxy that forwards requests. A tunnel gets them when it is made.
     pub(crate) fn proxy_authorization(&self) -> Option<&HeaderValue> {
         self.proxy.as_ref().filter(|_| !self.endpoint.https)?.basic.as_ref()
+    }
+
+    /// What its connections carry.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Connects.
@@ -79,10 +88,11 @@ impl Dialer {
         let hop = self.first_hop();
         let mut tcp = TcpStream::connect((hop.host.as_str(), hop.port))
             .await
-            .map_err(|cause| Failure::new(ErrorClass::Connect, self.connect_message(hop, &cause)))?;
+            .map_err(|cause| self.refused(hop, &cause))?;
+        let carried = Carried::open(&self.counts);
         tcp.set_nodelay(true).map_err(|cause| Failure::new(ErrorClass::Connect, cause.to_string()))?;
         let Some(tls) = &self.tls else {
-            return Ok(Socket::plain(StampedTcp::new(tcp)));
+            return Ok(Socket::plain(StampedTcp::new(tcp, carried)));
         };
         if let Some(proxy) = &self.proxy {
             self.tunnel(&mut tcp, proxy).await?;
@@ -94,8 +104,19 @@ impl Dialer {
         let name =
             ServerName::try_from(self.endpoint.host.clone()).map_err(|cause| failure(cause.to_string()))?;
         let stream =
-            tls.connect(name, StampedTcp::new(tcp)).await.map_err(|cause| failure(tls_cause(&cause)))?;
+            tls.connect(name, StampedTcp::new(tcp, carried)).await.map_err(|cause| failure(tls_cause(&cause)))?;
         Ok(Socket::tls(stream))
+    }
+
+    /// A connection that could not be made, for the server's sake or for this machine's.
+    fn refused(&self, hop: &Endpoint, cause: &io::Error) -> Failure {
+        match own_limit(cause) {
+            Some(remedy) => {
+                let place = hop.host_and_port();
+                Failure::new(ErrorClass::ClientLimit, format!("no socket to {place} ({cause}): {remedy}"))
+            }
+            None => Failure::new(ErrorClass::Connect, self.connect_message(hop, cause)),
+        }
     }
 
     fn connect_message(&self, hop: &Endpoint, cause: &io::Error) -> String {
@@ -139,6 +160,20 @@ impl Dialer {
     }
 }
 
+/// What to do where this machine, and not the server, refused a socket.
+fn own_limit(cause: &io::Error) -> Option<&'static str> {
+    let code = Errno::from_io_error(cause)?;
+    if code == Errno::MFILE || code == Errno::NFILE {
+        Some("raise the limit of open files with `ulimit -n`, or keep fewer requests in flight (load.concurrency, load.max_in_flight)")
+    } else if code == Errno::ADDRNOTAVAIL {
+        Some("no local port is free for that address: widen net.ipv4.ip_local_port_range, or keep fewer requests in flight")
+    } else if code == Errno::NOBUFS || code == Errno::NOMEM {
+        Some("the system has no memory for sockets: keep fewer requests in flight")
+    } else {
+        None
+    }
+}
+
 /// A failed name lookup has no kind of its own in the standard library.
 fn is_lookup(cause: &io::Error) -> bool {
     cause.to_string().contains("lookup address")
@@ -152,5 +187,24 @@ fn tls_cause(cause: &io::Error) -> String {
         format!("{text}; does the server speak plain http?")
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_sockets_is_told_from_a_server_that_refuses() {
+        for (code, own) in [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::ADDRNOTAVAIL, true),
+            (Errno::CONNREFUSED, false),
+            (Errno::HOSTUNREACH, false),
+        ] {
+            assert_eq!(own_limit(&io::Error::from(code)).is_some(), own, "{code:?}");
+        }
+        assert!(own_limit(&io::Error::other("lookup address failed")).is_none());
     }
 }

@@ -38,6 +38,7 @@ mod socket;
 mod sse;
 mod template;
 mod tls;
+mod traffic;
 mod validate;
 mod watch;
 

@@ -53,6 +53,11 @@ impl Link {
         poll_fn(|cx| Poll::Ready(self.poll_read(cx, |_| ()).is_pending())).await
     }
 
+    /// Hands in the bytes it has carried.
+    pub(crate) fn rest(&mut self) {
+        self.socket.rest();
+    }
+
     /// Sends a request and waits for the head of its response. The stamps must have been armed for it.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::traffic::Carried;
+
 /// When a connection last read and wrote. Relaxed atomics: one task writes and reads them, they are shared only
 /// because a request's account outlives its connection.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct Moments {
     last_read: AtomicU64,
     first_plain: AtomicU64,
     last_write: AtomicU64,
+    /// Nanoseconds that making the connection took, plus one; 0 for a request on a kept one.
+    connecting: AtomicU64,
 }
 
 impl Moments {
@@ -31,6 +35,7 @@ impl Moments {
             last_read: AtomicU64::new(0),
             first_plain: AtomicU64::new(0),
             last_write: AtomicU64::new(0),
+            connecting: AtomicU64::new(0),
         }
     }
 
@@ -54,8 +59,20 @@ impl Moments {
 
     /// Forgets the first byte and the last write, before a request goes out.
     pub(crate) fn arm(&self) {
+        self.connecting.store(0, Ordering::Relaxed);
         self.first_plain.store(0, Ordering::Relaxed);
         self.last_write.store(0, Ordering::Relaxed);
+    }
+
+    /// The connection was made for the request that is about to go out, and took that long.
+    pub(crate) fn note_connecting(&self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX - 1);
+        self.connecting.store(nanos + 1, Ordering::Relaxed);
+    }
+
+    /// What making the connection took for this request, ns; `None` on a kept one.
+    pub(crate) fn connecting(&self) -> Option<u64> {
+        self.connecting.load(Ordering::Relaxed).checked_sub(1)
     }
 
     /// The last read of the socket that returned bytes.
@@ -86,11 +103,12 @@ impl Moments {
 pub(crate) struct StampedTcp {
     tcp: TcpStream,
     moments: Arc<Moments>,
+    carried: Carried,
 }
 
 impl StampedTcp {
-    pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, moments: Arc::new(Moments::new()) }
+    pub(crate) fn new(tcp: TcpStream, carried: Carried) -> Self {
+        Self { tcp, moments: Arc::new(Moments::new()), carried }
     }
 }
 
@@ -99,7 +117,9 @@ impl AsyncRead for StampedTcp {
         let this = self.get_mut();
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.tcp).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
+        let read = buf.filled().len() - before;
+        if read > 0 {
+            this.carried.received += read as u64;
             this.moments.last_read.store(this.moments.now(), Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
@@ -111,6 +131,7 @@ impl AsyncWrite for StampedTcp {
         let this = self.get_mut();
         let began = this.moments.now();
         let written = ready!(Pin::new(&mut this.tcp).poll_write(cx, buf))?;
+        this.carried.sent += written as u64;
         this.moments.note_write(began);
         Poll::Ready(Ok(written))
     }
@@ -123,6 +144,7 @@ impl AsyncWrite for StampedTcp {
         let this = self.get_mut();
         let began = this.moments.now();
         let written = ready!(Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs))?;
+        this.carried.sent += written as u64;
         this.moments.note_write(began);
         Poll::Ready(Ok(written))
     }
@@ -167,6 +189,14 @@ impl Socket {
 
     pub(crate) fn moments(&self) -> Arc<Moments> {
         Arc::clone(&self.moments)
+    }
+
+    /// Hands in the bytes it has carried: an answer has ended.
+    pub(crate) fn rest(&mut self) {
+        match &mut self.carrier {
+            Carrier::Plain(tcp) => tcp.carried.rest(),
+            Carrier::Tls(tls) => tls.get_mut().0.carried.rest(),
+        }
     }
 
     /// Reads plain bytes; 0 at the connection's end.

@@ -11,7 +11,7 @@ use ai_energy_core::{
     Backend, Check, CheckOutcome, Clock, DatasetInfo, Fault, FormattedPrompt, Observer, Plan, RequestRecord,
     RunRecord, Stop,
 };
-use ai_energy_metrics::{GpuChoice, Roots, grid};
+use ai_energy_metrics::{GpuChoice, ProcessMeter, Roots, grid};
 use ai_energy_reporters::Journal;
 use serde_json::{Map, Value};
 
@@ -157,6 +157,8 @@ impl Session {
             clock,
             stop,
             tally,
+            meter: Some(Arc::new(ProcessMeter::new(&roots))),
+            calibration: crate::calibration::of_this_client(&roots),
             started_at: crate::place::rfc3339(SystemTime::now()),
             grid,
             environment: ai_energy_metrics::environment(&roots),

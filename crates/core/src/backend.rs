@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::client::Traffic;
 use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::prompt::{FormattedPrompt, GenerationParams};
@@ -118,6 +119,12 @@ pub trait Backend: Send + Sync {
 
     /// A look at the server's own metrics, where it has such; asked about once a second during the load.
     async fn server_sample(&self, _clock: &Clock) -> Option<ServerSample> {
+        None
+    }
+
+    /// What its connections carried since it was made, where it has such; asked right before and right after the load.
+    /// Each call begins the count of [`Traffic::peak_open`] anew.
+    fn traffic(&self) -> Option<Traffic> {
         None
     }
 

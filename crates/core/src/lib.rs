@@ -5,6 +5,7 @@
 //! any figure is computed or shown. Does no input or output of its own.
 
 pub mod backend;
+pub mod client;
 pub mod clock;
 pub mod dataset;
 pub mod draw;

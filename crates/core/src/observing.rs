@@ -1,4 +1,4 @@
-//! What observing a run cost and how it went: the sampler, its sources, the client itself.
+//! What observing a run cost and how it went: the sampler and its sources.
 //!
 //! Refuses to judge it: the summary does.
 
@@ -62,12 +62,4 @@ pub struct SamplerFault {
     pub count: u64,
     /// `true` where the source was given up.
     pub gone: bool,
-}
-
-/// What the client itself used: this program, on the machine it ran on.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ClientUsage {
-    /// CPU time of the whole process over the load, the sampler's included, s; `None` where the system does not tell.
-    pub load_cpu_seconds: Option<f64>,
 }

@@ -13,7 +13,8 @@ use crate::energy::{Channel, EnergyReading, GpuSample, GpuState, UnavailableSour
 use crate::plan::Plan;
 use crate::server::ServerSample;
 
-pub use crate::observing::{ClientUsage, SamplerFault, SamplerStats, SourceCost, Suspension};
+pub use crate::client::ClientUsage;
+pub use crate::observing::{SamplerFault, SamplerStats, SourceCost, Suspension};
 pub use crate::offer::{ConversationTurn, Offer};
 pub use crate::phase::{Phase, PhaseKind};
 
@@ -124,6 +125,8 @@ pub enum ErrorClass {
     Cancelled,
     /// The engine or its process failed.
     Engine,
+    /// This machine gave the client no further socket: no free file descriptor or port. Not the server's doing.
+    ClientLimit,
 }
 
 /// An error of one request.
@@ -160,6 +163,9 @@ pub struct Generation {
     /// Right before the request's last bytes were handed to the system, the connection being made already.
     #[serde(rename = "sent_ns")]
     pub sent: Option<Stamp>,
+    /// Time that making the connection took before that, ns: names, TCP, a proxy, TLS. `None` on a kept connection.
+    #[serde(rename = "connecting_ns", skip_serializing_if = "Option::is_none")]
+    pub connecting: Option<u64>,
     /// First byte of the response, headers included.
     #[serde(rename = "first_byte_ns")]
     pub first_byte: Option<Stamp>,
@@ -356,7 +362,7 @@ impl RunRecord {
             gpu_states: self.gpu_states.clone(),
             gpu_samples: Vec::new(),
             sampler: self.sampler.clone(),
-            client: self.client,
+            client: self.client.clone(),
             grid: self.grid.clone(),
             ending: self.ending.clone(),
             synthetic: self.synthetic,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use crate::backend::{Backend, BackendInfo, Check, Request, Tally};
+use crate::client::Traffic;
 use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::record::{Generation, ServerCounters};
@@ -81,6 +82,13 @@ impl Backend for Several {
             sum = Some(sum.map_or(one, |sum| added(sum, one)));
         }
         sum
+    }
+
+    /// The sum over all; `None` where any does not say. Their peaks need not fall together, so that the sum is a bound.
+    fn traffic(&self) -> Option<Traffic> {
+        let mut all = self.backends.iter().map(|backend| backend.traffic());
+        let first = all.next()??;
+        all.try_fold(first, |sum, one| Some(sum.plus(one?)))
     }
 
     async fn close(&self) {

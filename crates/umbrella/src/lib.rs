@@ -69,6 +69,8 @@
 //!     clock: Clock::start(),
 //!     stop: Stop::new(),
 //!     tally: Arc::default(),
+//!     meter: Some(Arc::new(metrics::ProcessMeter::default())),
+//!     calibration: Err("none was made".into()),
 //!     started_at: "2025-01-01T00:00:00Z".into(),
 //!     grid: None,
 //!     environment: Default::default(),

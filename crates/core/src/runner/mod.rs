@@ -5,13 +5,15 @@
 mod idle;
 mod load;
 mod look;
+mod probe;
 mod sampler;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Backend, Check, Tally};
-use crate::clock::Clock;
+use crate::client::{ClientLimits, ClientLook, ClientMeter, Traffic};
+use crate::clock::{Clock, Stamp};
 use crate::dataset::DatasetInfo;
 use crate::energy::{SourceDiscovery, UnavailableSource};
 use crate::observer::Observer;
@@ -58,6 +60,10 @@ pub struct Parts {
     pub stop: Stop,
     /// Live counts for a progress line.
     pub tally: Arc<Tally>,
+    /// Reads what this process uses; `None` leaves that unknown.
+    pub meter: Option<Arc<dyn ClientMeter>>,
+    /// What a calibration of this client found, else why there is none.
+    pub calibration: Result<ClientLimits, String>,
     /// Wall time at the clock's origin, RFC 3339, UTC.
     pub started_at: String,
     /// The grid's intensity at the time, where a service was asked.
@@ -71,6 +77,7 @@ pub struct Parts {
 /// Runs `plan` with `parts` and returns everything observed. Does not fail: what goes wrong stands in the record.
 pub async fn run(plan: Plan, mut parts: Parts) -> RunRecord {
     let (clock, stop, backend) = (parts.clock, parts.stop.clone(), Arc::clone(&parts.backend));
+    let (meter, calibration) = (parts.meter.take(), std::mem::replace(&mut parts.calibration, Err(String::new())));
     let SourceDiscovery { sources, unavailable, warnings } = std::mem::take(&mut parts.sources);
     parts.warnings.extend(warnings);
     let observers: Arc<[Arc<dyn Observer>]> = std::mem::take(&mut parts.observers).into();
@@ -100,9 +107,9 @@ pub async fn run(plan: Plan, mut parts: Parts) -> RunRecord {
     let warm_up = load::warm_up(&record.plan, &offered).await;
     let counters_before = settled_counters(&*backend, warm_up.is_some()).await;
     let looking = look::Looking::start(Arc::clone(&backend), clock).await;
-    let cpu_before = process_cpu_seconds();
+    let watch = ClientWatch::start(&*backend, meter, clock);
     let outcome = load::measured(&record.plan, &offered, warm_up.as_ref().map(|(_, outcome)| outcome)).await;
-    record.client = ClientUsage { load_cpu_seconds: Some(process_cpu_seconds() - cpu_before) };
+    record.client = watch.finish(&*backend, clock, calibration).await;
     // Asked before idling: another client's tokens after the load are none of this run's.
     let counters_after = match counters_before {
         Some(_) if outcome.cool_down.is_none() => settled_counters(&*backend, true).await,
@@ -199,6 +206,45 @@ fn phases(
     });
     let before = idle_before.into_iter().chain(warm_up);
     before.chain([load]).chain(drain).chain(outcome.cool_down).chain(idle_after).collect()
+}
+
+/// Watches this process over the load.
+struct ClientWatch {
+    probe: probe::Probe,
+    meter: Option<Arc<dyn ClientMeter>>,
+    look: Option<ClientLook>,
+    traffic: Option<Traffic>,
+    begin: Stamp,
+    cpu_seconds: f64,
+}
+
+impl ClientWatch {
+    fn start(backend: &dyn Backend, meter: Option<Arc<dyn ClientMeter>>, clock: Clock) -> Self {
+        let look = meter.as_ref().map(|meter| meter.look());
+        let (probe, traffic) = (probe::Probe::start(clock), backend.traffic());
+        Self { probe, meter, look, traffic, begin: clock.now(), cpu_seconds: process_cpu_seconds() }
+    }
+
+    async fn finish(
+        self,
+        backend: &dyn Backend,
+        clock: Clock,
+        calibration: Result<ClientLimits, String>,
+    ) -> ClientUsage {
+        let (cpu_seconds, end, traffic) =
+            (process_cpu_seconds() - self.cpu_seconds, clock.now(), backend.traffic());
+        let looks = self.look.zip(self.meter.map(|meter| meter.look()));
+        let used = looks.map(|(before, after)| ClientUsage::between(&before, &after)).unwrap_or_default();
+        ClientUsage {
+            load_cpu_seconds: Some(cpu_seconds),
+            looked: Some([self.begin, end]),
+            event_loop: self.probe.finish().await,
+            traffic: traffic.zip(self.traffic).map(|(after, before)| after.since(before)),
+            uncalibrated: calibration.as_ref().err().cloned().unwrap_or_default(),
+            calibration: calibration.ok(),
+            ..used
+        }
+    }
 }
 
 /// CPU time of the whole process so far, s.

@@ -57,6 +57,8 @@ pub(crate) fn parts(backend: impl Backend + 'static, prompts: usize) -> Parts {
         clock: Clock::start(),
         stop: Stop::new(),
         tally: Arc::new(Tally::default()),
+        meter: None,
+        calibration: Err("a test makes none".to_owned()),
         started_at: "2026-01-01T00:00:00Z".to_owned(),
         grid: None,
         environment: Map::new(),

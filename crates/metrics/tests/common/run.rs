@@ -35,6 +35,8 @@ pub(crate) fn run(found: SourceDiscovery, count: usize) -> RunRecord {
         clock: Clock::start(),
         stop: Stop::new(),
         tally: Arc::new(Tally::default()),
+        meter: None,
+        calibration: Err("a test makes none".to_owned()),
         started_at: String::new(),
         environment: Map::new(),
         warnings: Vec::new(),

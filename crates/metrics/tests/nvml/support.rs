@@ -115,6 +115,8 @@ pub(crate) fn run(found: SourceDiscovery) -> RunRecord {
         clock: Clock::start(),
         stop: Stop::new(),
         tally: Arc::new(Tally::default()),
+        meter: None,
+        calibration: Err("a test makes none".to_owned()),
         started_at: String::new(),
         grid: None,
         environment: Map::new(),

@@ -154,7 +154,7 @@ fn record() -> RunRecord {
             faults: Vec::new(),
             ..SamplerStats::default()
         },
-        client: ClientUsage { load_cpu_seconds: Some(1.9) },
+        client: ClientUsage { load_cpu_seconds: Some(1.9), ..ClientUsage::default() },
         grid: None,
         ending: Ending::Complete,
         synthetic: false,
