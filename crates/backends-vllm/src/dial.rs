@@ -103,8 +103,10 @@ impl Dialer {
         };
         let name =
             ServerName::try_from(self.endpoint.host.clone()).map_err(|cause| failure(cause.to_string()))?;
-        let stream =
-            tls.connect(name, StampedTcp::new(tcp, carried)).await.map_err(|cause| failure(tls_cause(&cause)))?;
+        let stream = tls
+            .connect(name, StampedTcp::new(tcp, carried))
+            .await
+            .map_err(|cause| failure(tls_cause(&cause)))?;
         Ok(Socket::tls(stream))
     }
 
@@ -164,9 +166,13 @@ impl Dialer {
 fn own_limit(cause: &io::Error) -> Option<&'static str> {
     let code = Errno::from_io_error(cause)?;
     if code == Errno::MFILE || code == Errno::NFILE {
-        Some("raise the limit of open files with `ulimit -n`, or keep fewer requests in flight (load.concurrency, load.max_in_flight)")
+        Some(
+            "raise the limit of open files with `ulimit -n`, or keep fewer requests in flight (load.concurrency, load.max_in_flight)",
+        )
     } else if code == Errno::ADDRNOTAVAIL {
-        Some("no local port is free for that address: widen net.ipv4.ip_local_port_range, or keep fewer requests in flight")
+        Some(
+            "no local port is free for that address: widen net.ipv4.ip_local_port_range, or keep fewer requests in flight",
+        )
     } else if code == Errno::NOBUFS || code == Errno::NOMEM {
         Some("the system has no memory for sockets: keep fewer requests in flight")
     } else {

@@ -86,7 +86,11 @@ mod tests {
         a.received = 5;
         drop(a);
         let second = counts.take();
-        assert_eq!((second.opened, second.peak_open, second.received_bytes), (2, 2, 15), "two were open at the look");
+        assert_eq!(
+            (second.opened, second.peak_open, second.received_bytes),
+            (2, 2, 15),
+            "two were open at the look"
+        );
         assert_eq!(counts.take().peak_open, 0);
     }
 }

@@ -5,6 +5,7 @@
 pub mod advice;
 pub mod args;
 pub mod assemble;
+pub mod calibration;
 pub mod commands;
 pub mod diagnostics;
 pub mod exit;

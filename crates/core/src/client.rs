@@ -316,8 +316,12 @@ mod tests {
 
     #[test]
     fn use_is_the_rise_between_looks_and_a_new_thread_begins_at_nothing() {
-        let thread =
-            |id, name: &str, cpu_seconds| ThreadLook { id, name: name.to_owned(), cpu_seconds, wait_seconds: 0.5 };
+        let thread = |id, name: &str, cpu_seconds| ThreadLook {
+            id,
+            name: name.to_owned(),
+            cpu_seconds,
+            wait_seconds: 0.5,
+        };
         let before = ClientLook {
             user_seconds: Some(1.0),
             threads: vec![thread(1, "main", 3.0), thread(2, "worker", 1.0)],

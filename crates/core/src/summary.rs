@@ -4,6 +4,7 @@
 
 mod attribution;
 mod codecarbon;
+mod health;
 mod load;
 mod phases;
 mod validity;
@@ -17,6 +18,7 @@ use crate::record::{ErrorClass, TokenCountSource};
 
 pub use attribution::{PrefillDecode, RequestShare, RequestShares};
 pub use codecarbon::CodeCarbonMethod;
+pub use health::{CalibratedClient, ClientBound, Health, Lateness, Sign, ThreadCpu};
 pub use load::{Goodput, InterTokenBasis, LoadFigures, Part, ServerFigures, Slice};
 pub use phases::{DomainSplit, Efficiency, EnergySplit, IdlePower, PhaseEnergy, Stretch};
 pub use validity::{Validity, ValidityCheck, Verdict};
@@ -110,6 +112,9 @@ pub struct Latency {
     pub queueing: Option<Distribution>,
     /// From when the request could go to sending: the client's own delay.
     pub schedule_lag: Option<Distribution>,
+    /// Why these latencies are the client's as well as the server's; `None` where the client is not known to have limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_bound: Option<String>,
 }
 
 /// Work per time over the load window.
@@ -266,6 +271,9 @@ pub struct Summary {
     /// How the load went.
     #[serde(default)]
     pub load: LoadFigures,
+    /// The client's health: whether latencies are the server's or the client's.
+    #[serde(default)]
+    pub health: Health,
     /// Energy.
     pub energy: Energy,
     /// Emissions.

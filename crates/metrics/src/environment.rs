@@ -18,8 +18,7 @@ pub fn environment(roots: &Roots) -> Map<String, Value> {
     let system = rustix::system::uname();
     let hostname = machine::line(&kernel.join("hostname"))
         .or_else(|| system.nodename().to_str().ok().map(str::to_owned));
-    let release = machine::line(&kernel.join("osrelease"))
-        .or_else(|| system.release().to_str().ok().map(str::to_owned));
+    let release = release(roots);
     let threads = std::fs::read_to_string(roots.proc.join("stat")).ok().as_deref().and_then(machine::busy);
     let mut map = Map::new();
     map.insert("hostname".into(), json!(hostname));
@@ -36,6 +35,27 @@ pub fn environment(roots: &Roots) -> Map<String, Value> {
     map.insert("gpu_count".into(), json!(gpus.as_ref().map(Vec::len)));
     map.insert("gpus".into(), json!(gpus.unwrap_or_default()));
     map
+}
+
+/// What tells one machine from another where its speed matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineIdentity {
+    /// The processor's name; `None` where the kernel prints none.
+    pub cpu_model: Option<String>,
+    /// The kernel's release.
+    pub kernel: Option<String>,
+}
+
+/// This machine's identity; asks no driver.
+pub fn machine_identity(roots: &Roots) -> MachineIdentity {
+    MachineIdentity { cpu_model: machine::cpu_model(roots), kernel: release(roots) }
+}
+
+/// The kernel's release.
+fn release(roots: &Roots) -> Option<String> {
+    let system = rustix::system::uname();
+    machine::line(&roots.proc.join("sys/kernel/osrelease"))
+        .or_else(|| system.release().to_str().ok().map(str::to_owned))
 }
 
 /// NVIDIA's driver and GPUs; `None` where it is not there, or does not answer in time.

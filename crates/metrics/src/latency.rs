@@ -37,11 +37,15 @@ pub fn latency<'a>(requests: impl IntoIterator<Item = &'a RequestRecord>) -> Lat
         time_per_output_token: each(time_per_output_token),
         end_to_end: each(end_to_end),
         queueing: each(queueing),
-        schedule_lag: each(|request| {
-            let free = request.offer.admitted.unwrap_or(request.scheduled);
-            Some(request.generation.sent?.seconds_since(free).0)
-        }),
+        schedule_lag: each(schedule_lag),
+        client_bound: None,
     }
+}
+
+/// From when a request could go to sending, s.
+pub(crate) fn schedule_lag(request: &RequestRecord) -> Option<f64> {
+    let free = request.offer.admitted.unwrap_or(request.scheduled);
+    Some(request.generation.sent?.seconds_since(free).0)
 }
 
 /// From a request's origin to a moment, s: the planned instant where there was one, else sending.

@@ -8,8 +8,8 @@ use ai_energy_core::energy::Domain;
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::record::RequestRecord;
 use ai_energy_core::summary::{
-    Counts, DomainEnergy, Efficiency, Energy, PrefillDecode, RequestShares, SCHEMA_VERSION, Stretch, Summary,
-    Tokens,
+    ClientBound, Counts, DomainEnergy, Efficiency, Energy, PrefillDecode, RequestShares, SCHEMA_VERSION,
+    Stretch, Summary, Tokens,
 };
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use crate::carbon::{Site, carbon};
 use crate::codecarbon::{self, codecarbon};
 use crate::efficiency::efficiency;
 use crate::energy::{ChannelResult, channel_energy, channel_results, domains, total};
+use crate::health::health;
 use crate::integrate::Window;
 use crate::latency::latency;
 use crate::load::load;
@@ -116,6 +117,10 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
     let disagreement = warnings.iter().find(|warning| warning.id == "cross_check");
     let disagreement = disagreement.map(|warning| warning.message.clone());
     let found = phases(record, &results);
+    let mut latency = latency(&record.requests);
+    let load_figures = load(record, window, latency.time_to_first_token.as_ref());
+    let health = health(record, window, &counts, &tokens, &load_figures);
+    latency.client_bound = (health.client_bound == ClientBound::Yes).then(|| health.reasons.join("; "));
     let look = Look {
         record,
         window,
@@ -123,12 +128,11 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
         results: &results,
         domains: &domains,
         idle: &found.idle,
+        health: &health,
         disagreement,
     };
     let validity = validity(&look);
     let (prefill_decode, requests) = attribution(record, &results, &domains, window);
-    let latency = latency(&record.requests);
-    let load_figures = load(record, window, latency.time_to_first_token.as_ref());
     let load = found.phases.iter().find(|phase| phase.phase == Stretch::Load);
     let efficiency = efficiency(&shares, &total, load, latency.end_to_end.as_ref());
     let server_reported = server_reported(&record.requests);
@@ -144,6 +148,7 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
         schema_version: SCHEMA_VERSION,
         throughput: shares.throughput(&duration),
         load: load_figures,
+        health,
         duration,
         latency,
         energy,

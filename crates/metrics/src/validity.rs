@@ -10,7 +10,7 @@ mod parts;
 use ai_energy_core::RunRecord;
 use ai_energy_core::energy::GpuSample;
 use ai_energy_core::figure::Provenance;
-use ai_energy_core::summary::{Counts, DomainEnergy, IdlePower, Validity, ValidityCheck, Verdict};
+use ai_energy_core::summary::{Counts, DomainEnergy, Health, IdlePower, Validity, ValidityCheck, Verdict};
 
 use crate::energy::ChannelResult;
 use crate::integrate::Window;
@@ -23,6 +23,7 @@ pub(crate) struct Look<'a> {
     pub(crate) results: &'a [ChannelResult<'a>],
     pub(crate) domains: &'a [DomainEnergy],
     pub(crate) idle: &'a [IdlePower],
+    pub(crate) health: &'a Health,
     /// `true` where two channels of one device disagree beyond their intervals.
     pub(crate) disagreement: Option<String>,
 }
@@ -66,7 +67,7 @@ impl Found {
 type Check = (&'static str, fn(&Look<'_>) -> Found);
 
 /// Every check, in the order of reports.
-pub(crate) const CHECKS: [Check; 16] = [
+pub(crate) const CHECKS: [Check; 17] = [
     ("energy_source", energy_source),
     ("requests", requests),
     ("window_length", instrument::window_length),
@@ -83,6 +84,7 @@ pub(crate) const CHECKS: [Check; 16] = [
     ("temperature", device::temperature),
     ("server_host", host::server_host),
     ("client", host::client),
+    ("client_bound", host::client_bound),
 ];
 
 /// Makes every check.

@@ -77,7 +77,8 @@ pub struct Parts {
 /// Runs `plan` with `parts` and returns everything observed. Does not fail: what goes wrong stands in the record.
 pub async fn run(plan: Plan, mut parts: Parts) -> RunRecord {
     let (clock, stop, backend) = (parts.clock, parts.stop.clone(), Arc::clone(&parts.backend));
-    let (meter, calibration) = (parts.meter.take(), std::mem::replace(&mut parts.calibration, Err(String::new())));
+    let (meter, calibration) =
+        (parts.meter.take(), std::mem::replace(&mut parts.calibration, Err(String::new())));
     let SourceDiscovery { sources, unavailable, warnings } = std::mem::take(&mut parts.sources);
     parts.warnings.extend(warnings);
     let observers: Arc<[Arc<dyn Observer>]> = std::mem::take(&mut parts.observers).into();

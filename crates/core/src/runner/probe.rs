@@ -51,7 +51,8 @@ mod timer {
     //! The kernel's timer as a descriptor: as exact as the clock, and it wakes the loop by the way that sockets do.
 
     use rustix::time::{
-        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
     };
     use tokio::net::unix::pipe::Receiver;
 

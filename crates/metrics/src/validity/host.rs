@@ -3,12 +3,16 @@
 //! Refuses to resolve names: an address that is not plainly this machine is called another one.
 
 use ai_energy_core::energy::Domain;
+use ai_energy_core::summary::ClientBound;
 
 use super::{Found, Look};
 use crate::sources::sees_the_users_choice;
 
 /// The client's share of the machine's processors from which on it is in the way.
 const CLIENT_SHARE: f64 = 0.05;
+
+const CLIENT_REMEDY: &str = "give the client more free processors or run it on another machine, or offer less load; \
+                             `ai-energy-benchmark calibrate` finds what it can do here";
 
 /// The host of an endpoint such as `http://[::1]:8000/v1`.
 fn host(endpoint: &str) -> &str {
@@ -85,6 +89,22 @@ pub(super) fn client(look: &Look<'_>) -> Found {
         return Found::warning(detail, "run the client on another machine, or fewer requests at a time");
     }
     Found::ok(detail)
+}
+
+/// Whether latencies are the server's, or those of the client that measured them.
+pub(super) fn client_bound(look: &Look<'_>) -> Found {
+    let reasons = look.health.reasons.join("; ");
+    match look.health.client_bound {
+        ClientBound::Unknown => Found::unknown(reasons, ""),
+        ClientBound::No => Found::ok(format!("the client kept up: {reasons}")),
+        ClientBound::Maybe => {
+            Found::warning(format!("the client may be what limits: {reasons}"), CLIENT_REMEDY)
+        }
+        ClientBound::Yes => Found::warning(
+            format!("the client limits, latencies are its own as well as the server's: {reasons}"),
+            CLIENT_REMEDY,
+        ),
+    }
 }
 
 #[cfg(test)]

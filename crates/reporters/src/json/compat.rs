@@ -188,11 +188,16 @@ fn metrics_metadata(report: Report<'_>) -> Value {
             sources.push(&channel.source);
         }
     }
+    let health = &report.summary.health;
     json!({
         "name": "ai-energy-benchmarks",
         "version": env!("CARGO_PKG_VERSION"),
         "capabilities": capabilities,
         "sources": sources,
         "sampling_interval_ms": record.plan.sampling_interval_ms,
+        "client_bound": health.client_bound.word(),
+        "client_cpu_seconds": number_or_null(health.cpu.value),
+        "client_own_delay_p99_seconds": number_or_null(health.own_delay.p99.value),
+        "client_event_loop_delay_p99_seconds": number_or_null(health.event_loop_delay.p99.value),
     })
 }

@@ -6,6 +6,7 @@
 
 mod energy;
 mod header;
+mod health;
 mod load;
 mod notes;
 mod page;
@@ -57,6 +58,7 @@ pub fn render(report: Report<'_>, options: &TerminalOptions) -> String {
     energy::draw(report, &mut page);
     page.blank();
     speed::draw(report, &mut page);
+    health::draw(report, &mut page);
     load::draw(report, &mut page);
     notes::draw_failures(report, &mut page);
     notes::draw_unknown(report, &mut page);

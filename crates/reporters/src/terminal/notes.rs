@@ -73,6 +73,7 @@ fn class_word(class: ErrorClass) -> &'static str {
         ErrorClass::Empty => "the response had no token",
         ErrorClass::Cancelled => "cancelled",
         ErrorClass::Engine => "the engine failed",
+        ErrorClass::ClientLimit => "this machine gave the client no socket",
     }
 }
 

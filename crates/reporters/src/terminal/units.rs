@@ -38,6 +38,7 @@ pub(crate) const JOULES: Family = &[
 ];
 pub(crate) const WATT_HOURS: Family =
     &[scale("uWh", 1e-6), scale("mWh", 1e-3), scale("Wh", 1.0), scale("kWh", 1e3), scale("MWh", 1e6)];
+pub(crate) const BYTES: Family = &[scale("B", 1.0), scale("kB", 1e3), scale("MB", 1e6), scale("GB", 1e9)];
 pub(crate) const SECONDS: Family = &[scale("us", 1e-6), scale("ms", 1e-3), scale("s", 1.0)];
 pub(crate) const GRAMS: Family =
     &[scale("ug", 1e-6), scale("mg", 1e-3), scale("g", 1.0), scale("kg", 1e3), scale("t", 1e6)];

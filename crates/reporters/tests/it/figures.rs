@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use ai_energy_core::energy::Domain;
 use ai_energy_core::record::TokenCountSource;
 use ai_energy_core::summary::{
-    Carbon, Counts, Distribution, DomainEnergy, Efficiency, Energy, InterTokenBasis, Latency, LoadFigures,
-    PrefillDecode, RequestShares, SCHEMA_VERSION, Summary, Throughput, Tokens, Validity,
+    Carbon, ClientBound, Counts, Distribution, DomainEnergy, Efficiency, Energy, Health, InterTokenBasis,
+    Latency, Lateness, LoadFigures, PrefillDecode, RequestShares, SCHEMA_VERSION, Summary, Throughput,
+    Tokens, Validity,
 };
 use ai_energy_core::{Figure, Provenance};
 
@@ -135,7 +136,9 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
             end_to_end: Some(distribution(0.76, 0.2, successful)),
             queueing: None,
             schedule_lag: Some(distribution(0.000_04, 3.0, successful)),
+            client_bound: None,
         },
+        health: health(ClientBound::No),
         load: LoadFigures { inter_token_basis: InterTokenBasis::Counted, ..LoadFigures::default() },
         throughput: Throughput {
             output_tokens_per_second: Figure::new(171.6, "token/s", Provenance::Derived, ""),
@@ -160,5 +163,32 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
         codecarbon: None,
         validity: Validity::default(),
         warnings: Vec::new(),
+    }
+}
+
+/// The health of a client that used little, with the verdict given and a reason for it.
+pub(crate) fn health(client_bound: ClientBound) -> Health {
+    let seconds = |value| Figure::new(value, "s", Provenance::Measured, "test");
+    let number = |value, unit: &str| Figure::new(value, unit, Provenance::Measured, "test");
+    Health {
+        client_bound,
+        reasons: vec!["event loop p99 61 ms (limits from 50 ms)".to_owned()],
+        thresholds: "stated defaults: no calibration was made".to_owned(),
+        event_loop_delay: Lateness {
+            count: 3712,
+            p50: seconds(4e-5),
+            p99: seconds(1.2e-4),
+            max: seconds(0.003),
+        },
+        cpu: seconds(1.9),
+        cores: number(8.0, "core"),
+        cpu_share: number(0.0032, "1"),
+        cpu_per_output_token: number(149.1, "µs/token"),
+        connections_opened: number(2.0, "connection"),
+        peak_connections: number(1.0, "connection"),
+        requests_on_kept_connections: number(198.0, "request"),
+        bytes_received: number(2_345_678.0, "B"),
+        bytes_sent: number(81_234.0, "B"),
+        ..Health::default()
     }
 }

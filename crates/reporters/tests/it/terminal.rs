@@ -102,6 +102,30 @@ fn an_open_loop_shows_what_was_in_flight_good_and_steady() {
     assert_snapshot!(lines.join("\n"));
 }
 
+/// A client that limits is named right below the latencies that it is in, with its reason.
+#[test]
+fn a_client_that_limits_marks_the_latencies() {
+    use ai_energy_core::summary::ClientBound;
+    let mut run = support::complete();
+    for (verdict, says) in
+        [(ClientBound::Yes, "client-bound: yes"), (ClientBound::Maybe, "client-bound: maybe")]
+    {
+        run.summary.health = crate::figures::health(verdict);
+        let text = shown(&run);
+        let (speed, rest) = text.split_once(says).unwrap();
+        assert!(speed.contains("time to first token") && !speed.contains("VALID"), "{text}");
+        let upto = rest.find(" VALID").unwrap();
+        assert!(
+            rest[..upto].contains("event loop p99 61 ms") && rest[..upto].contains("stated defaults"),
+            "{text}"
+        );
+    }
+    run.summary.health = crate::figures::health(ClientBound::No);
+    let text = shown(&run);
+    assert!(text.contains("not the limit") && !text.contains("client-bound"), "{text}");
+    assert!(!text.contains("61 ms"), "what is no reason for anything is not shown: {text}");
+}
+
 #[test]
 fn nothing_measurable() {
     assert_snapshot!(shown(&support::nothing_measurable()));
