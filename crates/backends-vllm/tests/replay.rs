@@ -19,6 +19,7 @@ fn timeless(generation: &Generation) -> Generation {
     assert!(generation.chunks.iter().all(|chunk| chunk.at <= generation.end));
     generation.chunks.iter_mut().for_each(|chunk| chunk.at = zero);
     generation.sent = None;
+    generation.connecting = None;
     generation.first_byte = None;
     generation.first_token = generation.first_token.map(|_| zero);
     generation.first_content = generation.first_content.map(|_| zero);

@@ -70,7 +70,10 @@ fn a_record_of_an_older_version_has_nulls_with_reasons_and_no_verdict() {
     let health = &summary.health;
     assert_eq!(health.client_bound, ClientBound::Unknown);
     for figure in [&health.cpu_share, &health.bytes_sent, &health.event_loop_delay.max, &health.cpu_user] {
-        assert!(figure.value.is_none() && !figure.reason.as_deref().unwrap_or_default().is_empty(), "{figure:?}");
+        assert!(
+            figure.value.is_none() && !figure.reason.as_deref().unwrap_or_default().is_empty(),
+            "{figure:?}"
+        );
     }
     assert_eq!(health.cpu.value, Some(1.0));
     assert_eq!((check(&summary).0, summary.latency.client_bound), (Verdict::Unknown, None));
@@ -168,7 +171,8 @@ fn a_calibration_moves_the_thresholds_and_knows_the_limits() {
             },
             ..ClientLimits::default()
         };
-        let usage = ClientUsage { calibration: Some(limits), uncalibrated: String::new(), ..client(6.0, 500, 1.0) };
+        let usage =
+            ClientUsage { calibration: Some(limits), uncalibrated: String::new(), ..client(6.0, 500, 1.0) };
         health(&with(usage))
     };
     let calm = calibrated(1000.0, true);
