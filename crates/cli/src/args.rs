@@ -78,6 +78,8 @@ pub enum Command {
     Sweep(Box<SweepArgs>),
     /// List backends, sources, datasets, formats and reporters
     List(ListArgs),
+    /// Print the prompts that a run would send, as the model's family wants them
+    Prompts(Box<PromptsArgs>),
     /// Compute a finished or cut run's figures anew from its folder
     Summarize(SummarizeArgs),
     /// Show what this machine can measure, what it cannot, and what would change that
@@ -93,11 +95,12 @@ pub enum Command {
 }
 
 /// Names that are commands; anything else in front is an argument of `run`.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "sweep",
     "validate",
     "list",
+    "prompts",
     "summarize",
     "doctor",
     "config",
@@ -329,6 +332,7 @@ pub struct ManArgs {
     pub dir: Option<PathBuf>,
 }
 
+pub use crate::commands::prompts::PromptsArgs;
 pub use crate::commands::simulate_args::SimulateArgs;
 pub use crate::load_args::{LoadArgs, SearchGoal, SweepArgs};
 

@@ -52,6 +52,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, exit::CliError> {
         Command::Validate(arguments) => commands::validate::validate(arguments, &cli.globals),
         Command::Sweep(arguments) => commands::sweep::sweep(arguments, &cli.globals),
         Command::List(arguments) => commands::list::list(arguments),
+        Command::Prompts(arguments) => commands::prompts::prompts(arguments, &cli.globals),
         Command::Summarize(arguments) => commands::summarize::summarize(arguments, &cli.globals),
         Command::Doctor(arguments) => commands::doctor::doctor(arguments, &cli.globals),
         Command::Config(arguments) => match &arguments.command {

@@ -23,9 +23,9 @@ mod registry;
 mod switch;
 mod table;
 
-pub use kinds::Kind;
+pub use kinds::{Kind, Settings};
 pub use options::Options;
-pub use registry::{FamilyInfo, Registry, Selected};
+pub use registry::{DEFAULT_FAMILY, FamilyInfo, Registry, Selected};
 
 /// The table that is compiled in, as YAML: the example to start a file of one's own from.
 pub const BUILTIN_TABLE: &str = include_str!("../data/reasoning_formats.yaml");

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use ai_energy_core::{Fault, FaultKind, PromptFormatter};
 
 use crate::BUILTIN_TABLE;
-use crate::kinds::{self, Kind};
+use crate::kinds::{self, Kind, Settings};
 use crate::options::Options;
 use crate::pattern::Pattern;
 use crate::table::{self, Entry, Reference, Table};
 
 /// The name under which a model that no family knows is reported.
-const DEFAULT_FAMILY: &str = "default";
+pub const DEFAULT_FAMILY: &str = "default";
 
 /// The format of a model.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct Selected {
     pub family: String,
     /// The kind of format. [`Kind::None`] means that there is nothing to switch reasoning with.
     pub kind: Kind,
+    /// What the table says about it.
+    pub settings: Settings,
     /// What formats the prompts.
     pub formatter: Arc<dyn PromptFormatter>,
 }
@@ -199,7 +201,8 @@ fn compile(pattern: &str) -> Result<Pattern, String> {
 
 fn select(family: &str, entry: &Entry) -> Result<Selected, String> {
     let (kind, settings) = entry.settle()?;
-    Ok(Selected { family: family.to_owned(), kind, formatter: kinds::formatter(kind, settings) })
+    let formatter = kinds::formatter(kind, settings.clone());
+    Ok(Selected { family: family.to_owned(), kind, settings, formatter })
 }
 
 /// Patterns and overrides belong to families alone.

@@ -12,10 +12,10 @@ mod system_flag;
 use std::sync::Arc;
 
 use ai_energy_core::PromptFormatter;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A kind of format: the `type` of a family in the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The Harmony layout of gpt-oss, with a reasoning effort.
@@ -66,20 +66,20 @@ impl Kind {
 }
 
 /// What the kinds can be told; each uses the part that it documents.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Settings {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Settings {
     /// Said in the system message to switch thinking on.
-    pub(crate) enable_flag: Option<String>,
+    pub enable_flag: Option<String>,
     /// Said in the system message to switch thinking off.
-    pub(crate) disable_flag: Option<String>,
+    pub disable_flag: Option<String>,
     /// The model thinks when nothing is said.
-    pub(crate) default_enabled: bool,
+    pub default_enabled: bool,
     /// Before the prompt.
-    pub(crate) prefix: String,
+    pub prefix: String,
     /// After the prompt.
-    pub(crate) suffix: String,
+    pub suffix: String,
     /// Reasoning parameters that the chat template reads.
-    pub(crate) template_switches: Vec<String>,
+    pub template_switches: Vec<String>,
 }
 
 /// The formatter of a kind.
