@@ -84,6 +84,8 @@ pub enum Command {
     Summarize(SummarizeArgs),
     /// Show what this machine can measure, what it cannot, and what would change that
     Doctor(DoctorArgs),
+    /// Measure the energy of another program, or of some time
+    Measure(Box<MeasureArgs>),
     /// Show the resolved configuration, its schema, and the configs that ship
     Config(ConfigArgs),
     /// Serve an OpenAI-compatible API with known timing, to calibrate a client with
@@ -95,7 +97,7 @@ pub enum Command {
 }
 
 /// Names that are commands; anything else in front is an argument of `run`.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "sweep",
     "validate",
@@ -103,6 +105,7 @@ const COMMANDS: [&str; 12] = [
     "prompts",
     "summarize",
     "doctor",
+    "measure",
     "config",
     "simulate",
     "completions",
@@ -266,7 +269,7 @@ pub struct DoctorArgs {
 }
 
 /// A time to look that is neither nothing nor for ever.
-fn seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "is no number of seconds".to_owned())?;
     if (0.1..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("use 0.1 to 3600 seconds".to_owned()) }
 }
@@ -332,6 +335,7 @@ pub struct ManArgs {
     pub dir: Option<PathBuf>,
 }
 
+pub use crate::commands::measure::MeasureArgs;
 pub use crate::commands::prompts::PromptsArgs;
 pub use crate::commands::simulate_args::SimulateArgs;
 pub use crate::load_args::{LoadArgs, SearchGoal, SweepArgs};

@@ -55,6 +55,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, exit::CliError> {
         Command::Prompts(arguments) => commands::prompts::prompts(arguments, &cli.globals),
         Command::Summarize(arguments) => commands::summarize::summarize(arguments, &cli.globals),
         Command::Doctor(arguments) => commands::doctor::doctor(arguments, &cli.globals),
+        Command::Measure(arguments) => commands::measure::measure(arguments),
         Command::Config(arguments) => match &arguments.command {
             ConfigCommand::Show(show) => commands::config::show(show),
             ConfigCommand::Schema => commands::config::schema(),

@@ -24,6 +24,7 @@ pub mod latency;
 mod load;
 pub mod location;
 mod machine;
+pub mod meter;
 pub mod options;
 pub mod phases;
 mod process;
@@ -38,6 +39,7 @@ pub mod warnings;
 
 pub use environment::{MachineIdentity, environment, machine_identity};
 pub use location::{Location, check_location};
+pub use meter::{Measurement, Meter};
 pub use options::{GpuChoice, IdleSeconds, Options, Roots, SourceSelection, check_options};
 pub use process::ProcessMeter;
 pub use sources::{SOURCES, SourceKind, discover};

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod doctor;
 pub mod list;
+pub mod measure;
 pub mod prompts;
 pub mod run;
 pub mod shell;

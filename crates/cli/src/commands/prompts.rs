@@ -140,10 +140,7 @@ mod tests {
         assert_eq!(value["prompts"][0]["index"], 3);
         let (selected, prompt) = written("nobody/x", Value::Null, Target::Completion);
         let value = as_value("nobody/x", &selected, None, vec![prompt_value(&prompt)]);
-        assert_eq!(
-            (&value["format"]["known"], &value["prompts"][0]["text"]),
-            (&json!(false), &json!("Hi"))
-        );
+        assert_eq!((&value["format"]["known"], &value["prompts"][0]["text"]), (&json!(false), &json!("Hi")));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ai_energy_backends_pytorch as pytorch;
-use ai_energy_core::energy::{Channel, ChannelKind, UnavailableSource};
+use ai_energy_core::energy::{Channel, ChannelKind, GpuState, UnavailableSource};
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::record::SamplerStats;
 use ai_energy_core::runner::{Sampled, Sampler};
@@ -31,6 +31,8 @@ pub(super) struct Findings {
     pub(super) channels: Vec<ChannelFinding>,
     pub(super) unavailable: Vec<UnavailableSource>,
     pub(super) warnings: Vec<String>,
+    /// GPUs as last seen.
+    pub(super) gpus: Vec<GpuState>,
     pub(super) sampler: SamplerStats,
     /// How long was looked, s.
     pub(super) seconds: f64,
@@ -56,7 +58,7 @@ impl Findings {
             () = stop.cancelled() => {}
         }
         let end = clock.now();
-        let Sampled { channels, readings, stats, .. } = sampler.finish(start, end, end).await;
+        let Sampled { channels, readings, gpu_states, stats, .. } = sampler.finish(start, end, end).await;
         let window = Window { start, end };
         let mut traces: Vec<Vec<(Stamp, u64)>> = vec![Vec::new(); channels.len()];
         for reading in &readings {
@@ -71,6 +73,7 @@ impl Findings {
             channels: channels.collect(),
             unavailable,
             warnings,
+            gpus: gpu_states,
             sampler: stats,
             seconds: window.seconds(),
             engine: engine(),
@@ -99,6 +102,7 @@ impl Findings {
             "environment": self.environment,
             "looked_seconds": self.seconds,
             "channels": channels,
+            "gpus": self.gpus,
             "unavailable": self.unavailable,
             "warnings": self.warnings,
             "sampler": self.sampler,

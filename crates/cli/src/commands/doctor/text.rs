@@ -153,6 +153,7 @@ mod tests {
             channels,
             unavailable: vec![missing],
             warnings: Vec::new(),
+            gpus: Vec::new(),
             sampler: SamplerStats { cpu_seconds: Some(0.001), rounds: 20, ..SamplerStats::default() },
             seconds: 2.0,
             engine: Err(("is not installed".into(), "get it".into())),
