@@ -33,7 +33,7 @@ fn problem(root: &Path, packages: &[String], quoted: &str) -> Option<String> {
         return Some(format!("names `{quoted}`, which does not exist"));
     }
     let is_package = quoted.starts_with("ai-energy-") && !quoted.contains(' ');
-    let programs = ["ai-energy-benchmark", "ai-energy-torch"];
+    let programs = ["ai-energy-benchmark", "ai-energy-torch", "ai-energy-profile"];
     if is_package && !programs.contains(&quoted) && !packages.iter().any(|package| package == quoted) {
         return Some(format!("names the package `{quoted}`, which does not exist"));
     }
