@@ -4,6 +4,8 @@
 //! cargo run -p ai-energy-metrics --example measure_a_closure
 //! ```
 
+#![allow(clippy::print_stdout)]
+
 use ai_energy_core::Domain;
 use ai_energy_metrics::{Meter, Options, Roots};
 
