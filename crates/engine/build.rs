@@ -15,8 +15,15 @@ mod torch {
 
     /// Where an installed program finds libtorch, as seen from its own folder.
     const BESIDE: [&str; 2] = ["../lib/torch/lib", "lib/torch/lib"];
-    const HEADERS: [&str; 5] =
-        ["native/attention.h", "native/decode.h", "native/guard.h", "native/kernels.h", "native/vector.h"];
+    const HEADERS: [&str; 7] = [
+        "native/attention.h",
+        "native/decode.h",
+        "native/guard.h",
+        "native/kernels.h",
+        "native/layer.h",
+        "native/meeting.h",
+        "native/vector.h",
+    ];
     const SOURCES: [&str; 7] = [
         "native/attention.cpp",
         "native/decode.cpp",

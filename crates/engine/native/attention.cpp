@@ -11,10 +11,8 @@ namespace {
 
 using at::Tensor;
 
-// Queries whose sums fit the registers at once, and vectors of each.
-constexpr int QUERIES = 4, VECTORS = 4;
-// Values of a head up to which keys are taken in blocks.
-constexpr int64_t WIDEST = 256;
+// Queries whose sums fit the registers at once.
+constexpr int QUERIES = 4;
 
 // Products of Q queries with each key.
 template <int Q, class T>
@@ -38,72 +36,77 @@ INLINE void scores_few(const float* queries, const T* keys, int64_t count, int64
   }
 }
 
-// Products of one query with sixteen keys.
-INLINE void scores_block(const float* query, const float* keys, int64_t n, float* out) {
-  Lanes sums[LANES] = {}, one, other;
-  for (int64_t i = 0; i < n; i += LANES) {
-    load(query + i, other);
-    for (int64_t key = 0; key < LANES; ++key) {
-      load(keys + key * n + i, one);
-      sums[key] += one * other;
+// Products of Q queries, dealt, with sixteen keys: a key is widened in registers, once for all of them.
+template <int Q, class T>
+INLINE void scores_block(const float* queries, const T* keys, int64_t n, int64_t stride, float* out) {
+  Lanes sums[Q][LANES];
+  for (int64_t key = 0; key < LANES; ++key, keys += n) {
+    Lanes of[Q] = {}, one[2], in[2];
+    for (int64_t i = 0; i < n; i += DEAL) {
+      __builtin_prefetch(keys + LANES * n + i);
+      if (sizeof(T) == 4) __builtin_prefetch(keys + LANES * n + i + LANES);
+      load_dealt(keys + i, one[0], one[1]);
+      for (int query = 0; query < Q; ++query) {
+        load_dealt(queries + query * n + i, in[0], in[1]);
+        of[query] += one[0] * in[0];
+        of[query] += one[1] * in[1];
+      }
     }
+    for (int query = 0; query < Q; ++query) sums[query][key] = of[query];
   }
-  totals(sums);
-  std::memcpy(out, sums, sizeof sums[0]);
+  for (int query = 0; query < Q; ++query) {
+    totals(sums[query]);
+    std::memcpy(out + query * stride, sums[query], sizeof sums[query][0]);
+  }
 }
 
-// Values of a block of keys in single precision.
-template <class T>
-INLINE const float* widened(const T* block, int64_t values, float* room) {
-  if constexpr (std::is_same_v<T, float>) return block;
-  Lanes one;
-  for (int64_t i = 0; i < values; i += LANES) {
-    load(block + i, one);
-    std::memcpy(room + i, &one, sizeof one);
-  }
-  return room;
-}
-
-// As above, by blocks of keys where they are whole vectors; the block after is asked for meanwhile.
+// As above, by blocks of keys where they are whole deals; the block after is asked for meanwhile.
 template <int Q, class T>
 INLINE void scores_blocks(const float* queries, const T* keys, int64_t count, int64_t n, int64_t stride, float* out) {
-  float room[LANES * WIDEST];
   int64_t key = 0;
-  for (; n % LANES == 0 && n <= WIDEST && key + LANES <= count; key += LANES) {
-    const T* block = keys + key * n;
-    for (int64_t i = 0; i < LANES * n; i += 64 / sizeof(T)) __builtin_prefetch(block + LANES * n + i);
-    const float* wide = widened(block, LANES * n, room);
-    for (int query = 0; query < Q; ++query) scores_block(queries + query * n, wide, n, out + query * stride + key);
+  if (n % DEAL == 0 && count >= LANES) {
+    thread_local std::vector<float> room;
+    const float* dealt = deal<T>(queries, Q, n, room);
+    for (; key + LANES <= count; key += LANES) scores_block<Q>(dealt, keys + key * n, n, stride, out + key);
   }
   scores_few<Q>(queries, keys + key * n, count - key, n, stride, out + key);
 }
 
-// Adds the weighted values of V vectors of each value to Q sums, which stay in registers meanwhile.
-template <int Q, int V, class T>
-INLINE void mix_block(const float* weights, const T* values, int64_t count, int64_t n, int64_t stride, float* out) {
-  Lanes sums[Q][V], one;
+// Adds the weighted values of D deals of each value to Q sums, which stay in registers meanwhile.
+template <int Q, int D, class T>
+INLINE void mix_deals(const float* weights, const T* values, int64_t count, int64_t n, int64_t stride, float* out) {
+  Lanes sums[Q][2 * D], one[2];
+  float plain[DEAL];
   for (int query = 0; query < Q; ++query) {
-    for (int part = 0; part < V; ++part) load(out + query * n + part * LANES, sums[query][part]);
+    for (int part = 0; part < D; ++part) {
+      deal_one<T>(out + query * n + part * DEAL, plain);
+      load_dealt(plain, sums[query][2 * part], sums[query][2 * part + 1]);
+    }
   }
   for (int64_t key = 0; key < count; ++key, values += n) {
-    for (int part = 0; part < V; ++part) {
-      ask_ahead(values + part * LANES);
-      load(values + part * LANES, one);
-      for (int query = 0; query < Q; ++query) sums[query][part] += weights[query * stride + key] * one;
+    for (int part = 0; part < D; ++part) {
+      ask_ahead(values + part * DEAL);
+      if (sizeof(T) == 4) ask_ahead(values + part * DEAL + LANES);
+      load_dealt(values + part * DEAL, one[0], one[1]);
+      for (int query = 0; query < Q; ++query) {
+        sums[query][2 * part] += weights[query * stride + key] * one[0];
+        sums[query][2 * part + 1] += weights[query * stride + key] * one[1];
+      }
     }
   }
   for (int query = 0; query < Q; ++query) {
-    for (int part = 0; part < V; ++part) std::memcpy(out + query * n + part * LANES, &sums[query][part], sizeof one);
+    for (int part = 0; part < D; ++part) {
+      std::memcpy(plain, &sums[query][2 * part], sizeof plain);
+      gather_one<T>(plain, out + query * n + part * DEAL);
+    }
   }
 }
 
 template <int Q, class T>
 INLINE void mix_few(const float* weights, const T* values, int64_t count, int64_t n, int64_t stride, float* out) {
   int64_t i = 0;
-  for (; i + VECTORS * LANES <= n; i += VECTORS * LANES) {
-    mix_block<Q, VECTORS>(weights, values + i, count, n, stride, out + i);
-  }
-  for (; i + LANES <= n; i += LANES) mix_block<Q, 1>(weights, values + i, count, n, stride, out + i);
+  for (; i + 2 * DEAL <= n; i += 2 * DEAL) mix_deals<Q, 2>(weights, values + i, count, n, stride, out + i);
+  for (; i + DEAL <= n; i += DEAL) mix_deals<Q, 1>(weights, values + i, count, n, stride, out + i);
   for (; i < n; ++i) {
     for (int query = 0; query < Q; ++query) {
       float sum = out[query * n + i];

@@ -17,7 +17,7 @@ struct Attend {
 
   int64_t group() const { return heads / kv_heads; }
   // Keys that one task looks at: long enough to pay for its start, short enough to share out evenly.
-  int64_t span() const { return count > 512 ? 256 : 64; }
+  int64_t span() const { return count > 512 ? 512 : 64; }
   int64_t spans() const { return (count + span() - 1) / span(); }
   int64_t tasks() const { return rows * kv_heads * spans(); }
 };

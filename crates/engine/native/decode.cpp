@@ -9,135 +9,25 @@
 
 #include <ATen/Parallel.h>
 
-#include <atomic>
 #include <memory>
 #include <vector>
 
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-#if defined(__unix__) || defined(__APPLE__)
-#include <sched.h>
-#endif
 
 #include "attention.h"
 #include "guard.h"
-#include "kernels.h"
+#include "layer.h"
+#include "meeting.h"
 
 namespace {
 
 using at::Tensor;
+using namespace whole_step;
 
 // Bytes that are asked for before a meeting: more than arrive meanwhile, less than the first cache.
 constexpr int64_t WAITING = 16 << 10;
-
-// Where threads wait for each other: in a loop, since it is for microseconds, and politely, should one have no processor.
-class Meeting {
- public:
-  // Before the first of them comes.
-  void expect(int64_t threads) { threads_ = threads; }
-
-  void meet() {
-    const int64_t turn = turn_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-      arrived_.store(0, std::memory_order_relaxed);
-      turn_.store(turn + 1, std::memory_order_release);
-      return;
-    }
-    for (int64_t waited = 0; turn_.load(std::memory_order_acquire) == turn; ++waited) pause(waited);
-  }
-
- private:
-  static void pause(int64_t waited) {
-#if defined(__unix__) || defined(__APPLE__)
-    if (waited > 20000) {
-      sched_yield();
-      return;
-    }
-#endif
-#if defined(__x86_64__)
-    _mm_pause();
-#endif
-  }
-
-  alignas(64) std::atomic<int64_t> arrived_{0};
-  alignas(64) std::atomic<int64_t> turn_{0};
-  int64_t threads_ = 1;
-};
-
-std::vector<float> floats(const Tensor* tensor) {
-  if (tensor == nullptr) return {};
-  const Tensor wide = tensor->to(at::kFloat).contiguous();
-  const float* first = wide.const_data_ptr<float>();
-  return {first, first + wide.numel()};
-}
-
-struct Norm {
-  std::vector<float> weight, bias;
-  float eps = 0;
-  bool layer = false;
-
-  Norm() = default;
-  explicit Norm(const NormParts& parts)
-      : weight(floats(parts.weight)), bias(floats(parts.bias)), eps(static_cast<float>(parts.eps)), layer(parts.layer_norm != 0) {}
-
-  bool there() const { return !weight.empty(); }
-
-  // Over the last `n` values of each row.
-  void apply(const float* x, int64_t rows, int64_t n, float* out) const {
-    for (int64_t row = 0; row < rows; ++row, x += n, out += n) {
-      if (!there()) {
-        std::copy(x, x + n, out);
-      } else if (layer) {
-        layer_norm_of(x, weight.data(), bias.empty() ? nullptr : bias.data(), eps, n, out);
-      } else {
-        rms_of(x, weight.data(), eps, n, out);
-      }
-    }
-  }
-};
-
-struct Linear {
-  Tensor weight;
-  std::vector<float> bias;
-  int64_t outputs = 0, inputs = 0;
-
-  Linear() = default;
-  explicit Linear(const LinearParts& parts) : weight(*parts.weight), bias(floats(parts.bias)) {
-    TORCH_CHECK(weight.dim() == 2, "a weight has two axes");
-    outputs = weight.size(0);
-    inputs = weight.size(1);
-    TORCH_CHECK(bias.empty() || static_cast<int64_t>(bias.size()) == outputs, "a bias does not fit");
-  }
-};
-
-struct Layer {
-  Norm before_attention, after_attention, before_feed_forward, after_feed_forward, query_norm, key_norm;
-  Linear qkv, output, up, down;
-  std::vector<float> sinks;
-  int64_t heads, kv_heads, head_dim, window, rope;
-  float scale, cap, residual_scale;
-  Activation activation;
-  bool gated, parallel;
-
-  explicit Layer(const LayerParts& of)
-      : before_attention(of.before_attention), after_attention(of.after_attention),
-        before_feed_forward(of.before_feed_forward), after_feed_forward(of.after_feed_forward), query_norm(of.query_norm),
-        key_norm(of.key_norm), qkv(of.qkv), output(of.output), up(of.up), down(of.down), sinks(floats(of.sinks)),
-        heads(of.heads), kv_heads(of.kv_heads), head_dim(of.head_dim), window(of.window), rope(of.rope),
-        scale(static_cast<float>(of.scale)), cap(static_cast<float>(of.cap)),
-        residual_scale(static_cast<float>(of.residual_scale)), activation(static_cast<Activation>(of.activation)),
-        gated(of.gated != 0), parallel(of.parallel != 0) {
-    TORCH_CHECK(heads > 0 && kv_heads > 0 && heads % kv_heads == 0, "heads do not share keys evenly");
-    TORCH_CHECK(qkv.outputs == (heads + 2 * kv_heads) * head_dim && output.inputs == heads * head_dim, "heads do not fit");
-    TORCH_CHECK(output.outputs == qkv.inputs && up.inputs == qkv.inputs && down.outputs == qkv.inputs, "widths do not fit");
-    TORCH_CHECK(up.outputs == down.inputs * (gated ? 2 : 1), "widths do not fit");
-    TORCH_CHECK(sinks.empty() || static_cast<int64_t>(sinks.size()) == heads, "there is a sink a head");
-  }
-};
 
 // Memory of all threads: what one writes and another reads.
 struct Shared {
@@ -181,6 +71,7 @@ class Step {
       layer.before_attention.apply(plan_.shared.x.data(), rows_, hidden_, own.normal.data());
       if (layer.parallel) feed_forward_input(layer, own);
       multiply(layer.qkv, own.normal.data(), plan_.shared.qkv.data(), me, threads);
+      ask_keys(layer, index, me, threads);
       meeting.meet();
       attend(layer, index, own, me, threads);
       ask(layer.output, part(layer.output.outputs, me, threads));
@@ -236,6 +127,15 @@ class Step {
     const char* first = reinterpret_cast<const char*>(linear.weight.template const_data_ptr<T>() + output * linear.inputs);
     const int64_t bytes = std::min<int64_t>(WAITING, (linear.outputs - output) * linear.inputs * sizeof(T));
     for (int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(first + line);
+  }
+
+  // As `ask`, for the keys that this thread looks at first.
+  void ask_keys(const Layer& layer, size_t index, int64_t me, int64_t threads) const {
+    const int64_t capacity = parts_.keys[index]->size(2);
+    const Attend of = look(layer, capacity);
+    const int64_t task = of.tasks() * me / threads, key = of.first + task % of.spans() * of.span();
+    const int64_t place = (task / of.spans() * capacity + key) * of.width;
+    ask_for(parts_.keys[index]->template const_data_ptr<T>() + place);
   }
 
   void multiply(const Linear& linear, const float* x, float* out, int64_t me, int64_t threads) {

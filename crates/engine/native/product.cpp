@@ -22,28 +22,6 @@ using at::Tensor;
 // Weights that pay for another thread's start.
 constexpr int64_t GRAIN = 1 << 14;
 
-// Values that are multiplied in one go: a cache line of the narrower format.
-constexpr int64_t DEAL = 2 * LANES;
-
-// Input in the order of `load_dealt`: for bf16, the even values of each deal before the odd ones.
-template <class T>
-const float* deal(const float* x, int64_t rows, int64_t n, std::vector<float>& room) {
-  if constexpr (std::is_same_v<T, float>) return x;
-  room.resize(rows * n);
-  for (int64_t row = 0; row < rows; ++row, x += n) {
-    float* out = room.data() + row * n;
-    int64_t i = 0;
-    for (; i + DEAL <= n; i += DEAL) {
-      for (int64_t lane = 0; lane < LANES; ++lane) {
-        out[i + lane] = x[i + 2 * lane];
-        out[i + LANES + lane] = x[i + 2 * lane + 1];
-      }
-    }
-    std::copy(x + i, x + n, out + i);
-  }
-  return room.data();
-}
-
 // Two rows of the matrix with R rows of input that were dealt.
 template <int R, class T>
 INLINE void pair(const float* x, const T* first, const T* second, int64_t n, float* out, int64_t stride) {

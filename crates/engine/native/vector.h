@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <vector>
 
 // One body, compiled for each generation of vector units; the loader picks the fitting one.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
@@ -38,6 +40,48 @@ INLINE void load_dealt(const at::BFloat16* from, Lanes& first, Lanes& second) {
   const Words even = words << 16, odd = words & 0xffff0000u;
   std::memcpy(&first, &even, sizeof first);
   std::memcpy(&second, &odd, sizeof second);
+}
+
+INLINE void load_dealt(const at::Half* from, Lanes& first, Lanes& second) {
+  float wide[2 * LANES];
+  for (int64_t i = 0; i < 2 * LANES; ++i) wide[i] = static_cast<float>(from[i]);
+  load_dealt(wide, first, second);
+}
+
+// Values that are dealt in one go: a cache line of the narrower formats.
+constexpr int64_t DEAL = 2 * LANES;
+
+// One deal's values in the order of `load_dealt`, and back.
+template <class T>
+INLINE void deal_one(const float* from, float* to) {
+  constexpr bool APART = std::is_same_v<T, at::BFloat16>;
+  for (int64_t lane = 0; lane < LANES; ++lane) {
+    to[lane] = from[APART ? 2 * lane : lane];
+    to[LANES + lane] = from[APART ? 2 * lane + 1 : LANES + lane];
+  }
+}
+
+template <class T>
+INLINE void gather_one(const float* from, float* to) {
+  constexpr bool APART = std::is_same_v<T, at::BFloat16>;
+  for (int64_t lane = 0; lane < LANES; ++lane) {
+    to[APART ? 2 * lane : lane] = from[lane];
+    to[APART ? 2 * lane + 1 : LANES + lane] = from[LANES + lane];
+  }
+}
+
+// Rows of input in the order of `load_dealt`: for bf16, the even values of each deal before the odd ones.
+template <class T>
+const float* deal(const float* x, int64_t rows, int64_t n, std::vector<float>& room) {
+  if constexpr (!std::is_same_v<T, at::BFloat16>) return x;
+  room.resize(rows * n);
+  for (int64_t row = 0; row < rows; ++row, x += n) {
+    float* out = room.data() + row * n;
+    int64_t i = 0;
+    for (; i + DEAL <= n; i += DEAL) deal_one<T>(x + i, out + i);
+    std::copy(x + i, x + n, out + i);
+  }
+  return room.data();
 }
 
 template <class T>
