@@ -152,7 +152,7 @@ impl Account {
             self.usage = event.usage;
         }
         if let Some(energy) = &event.energy {
-            self.generation.server_energy = server_energy(energy);
+            self.generation.server_energy = server_energy(energy).map(Box::new);
         }
     }
 
@@ -265,7 +265,7 @@ impl Account {
     pub(crate) fn close(mut self, end: Stamp, keep_text: bool, error: Option<RequestError>) -> Generation {
         let chunks = u32::try_from(self.generation.chunks.len()).unwrap_or(u32::MAX);
         if self.uncounted_chunks {
-            self.generation.chunks.iter_mut().for_each(|chunk| chunk.tokens = None);
+            self.generation.chunks = std::mem::take(&mut self.generation.chunks).uncounted();
         }
         let by_server = |tokens| TokenCount { tokens, source: TokenCountSource::Server };
         if let Some(usage) = self.usage {

@@ -207,7 +207,7 @@ async fn events_of_one_read_share_a_stamp() {
     let server = Server::bytes(stream_of(&["a", "b", "c"]));
     let generation = generate(&server.backend(keeping_text())).await;
     assert!(
-        generation.chunks.iter().all(|chunk| chunk.at == generation.chunks[0].at),
+        generation.chunks.iter().all(|chunk| chunk.at == generation.chunks.first().unwrap().at),
         "{:?}",
         generation.chunks
     );

@@ -79,7 +79,7 @@ impl Backend for FakeBackend {
             first_token: first,
             first_content: first,
             end: clock.now(),
-            chunks,
+            chunks: chunks.into(),
             prompt_tokens: Some(TokenCount { tokens: 8, source: TokenCountSource::Server }),
             completion_tokens: Some(TokenCount { tokens: generated, source: TokenCountSource::Server }),
             finish_reason: cancelled.is_none().then_some(FinishReason::Length),

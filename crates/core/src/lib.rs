@@ -5,6 +5,7 @@
 //! any figure is computed or shown. Does no input or output of its own.
 
 pub mod backend;
+pub mod chunks;
 pub mod client;
 pub mod clock;
 pub mod dataset;
@@ -26,10 +27,12 @@ pub mod reporter;
 pub mod runner;
 pub mod server;
 pub mod several;
+pub mod store;
 pub mod summary;
 pub mod units;
 
 pub use backend::{Backend, BackendInfo, Check, CheckOutcome};
+pub use chunks::Chunks;
 pub use clock::{Clock, Stamp};
 pub use dataset::{Dataset, DatasetInfo, LoadProgress, LoadedPrompts};
 pub use energy::{Channel, Domain, EnergyReading, EnergySource, ReadFault, SourceDiscovery};

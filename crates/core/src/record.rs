@@ -13,6 +13,7 @@ use crate::energy::{Channel, EnergyReading, GpuSample, GpuState, UnavailableSour
 use crate::plan::Plan;
 use crate::server::ServerSample;
 
+pub use crate::chunks::Chunks;
 pub use crate::client::ClientUsage;
 pub use crate::observing::{SamplerFault, SamplerStats, SourceCost, Suspension};
 pub use crate::offer::{ConversationTurn, Offer};
@@ -179,7 +180,7 @@ pub struct Generation {
     #[serde(rename = "end_ns")]
     pub end: Stamp,
     /// Each chunk that carried tokens.
-    pub chunks: Vec<Chunk>,
+    pub chunks: Chunks,
     /// Tokens of the prompt.
     pub prompt_tokens: Option<TokenCount>,
     /// Tokens of the prompt that came from the server's cache, where it says.
@@ -197,7 +198,7 @@ pub struct Generation {
     /// The generated text, where it is kept.
     pub text: Option<String>,
     /// The server's own energy figures, where it gives them.
-    pub server_energy: Option<ServerEnergy>,
+    pub server_energy: Option<Box<ServerEnergy>>,
     /// Which of several servers answered, by its place; `None` where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<u32>,

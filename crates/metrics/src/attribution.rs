@@ -15,8 +15,6 @@ use ai_energy_core::summary::{DomainEnergy, PrefillDecode, RequestShares};
 use crate::energy::ChannelResult;
 use crate::integrate::Window;
 
-pub(crate) use work::chunk_tokens;
-
 pub use fit::{Fit, least_squares};
 
 /// Energy by kind of work and by request over the load.

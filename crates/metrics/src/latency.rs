@@ -3,10 +3,13 @@
 //! Only stamps of requests that succeeded count: a failed one's are no latency of anything. Refuses to guess a moment
 //! that was not seen, so that a request without streaming adds nothing to the time to first token.
 
+use ai_energy_core::chunks::Unpacked;
 use ai_energy_core::clock::Stamp;
-use ai_energy_core::summary::{InterTokenBasis, Latency};
+use ai_energy_core::summary::{Distribution, InterTokenBasis, Latency};
 use ai_energy_core::{RequestRecord, TokenCountSource};
 
+use crate::blocks::{BLOCK, both, by_block};
+use crate::stats::select::{self, Observations};
 use crate::stats::{distribution, weighted_distribution};
 
 /// All latency distributions of a run, in seconds.
@@ -30,15 +33,57 @@ pub fn latency<'a>(requests: impl IntoIterator<Item = &'a RequestRecord>) -> Lat
     let each = |value: fn(&RequestRecord) -> Option<f64>| {
         distribution(done.iter().filter_map(|request| value(request)).collect(), "s")
     };
+    let inter_token = inter_token(&done);
+    let (
+        (time_to_first_token, time_to_first_content, time_per_output_token),
+        (end_to_end, queueing, schedule_lag),
+    ) = both(
+        || {
+            let content = |request: &RequestRecord| since_origin(request, request.generation.first_content);
+            (each(time_to_first_token), each(content), each(time_per_output_token))
+        },
+        || (each(end_to_end), each(queueing), each(schedule_lag)),
+    );
     Latency {
-        time_to_first_token: each(time_to_first_token),
-        time_to_first_content: each(|request| since_origin(request, request.generation.first_content)),
-        inter_token: weighted_distribution(done.iter().flat_map(|request| gaps(request)).collect(), "s"),
-        time_per_output_token: each(time_per_output_token),
-        end_to_end: each(end_to_end),
-        queueing: each(queueing),
-        schedule_lag: each(schedule_lag),
+        time_to_first_token,
+        time_to_first_content,
+        inter_token,
+        time_per_output_token,
+        end_to_end,
+        queueing,
+        schedule_lag,
         client_bound: None,
+    }
+}
+
+/// Gaps up to which all are kept and sorted; more are gone through several times instead.
+const SORTED: usize = 1 << 19;
+
+fn inter_token(done: &[&RequestRecord]) -> Option<Distribution> {
+    let chunks: usize = done.iter().map(|request| request.generation.chunks.len()).sum();
+    let all = Gaps { done };
+    if chunks > SORTED {
+        return select::distribution(&all, "s");
+    }
+    let mut gaps = Vec::with_capacity(chunks);
+    (0..all.blocks()).for_each(|block| all.each(block, |gap, times| gaps.push((gap, times))));
+    weighted_distribution(gaps, "s")
+}
+
+/// The gaps of all requests.
+struct Gaps<'a> {
+    done: &'a [&'a RequestRecord],
+}
+
+impl Observations for Gaps<'_> {
+    fn blocks(&self) -> usize {
+        self.done.len().div_ceil(BLOCK)
+    }
+
+    fn each(&self, block: usize, mut take: impl FnMut(f64, u64)) {
+        let mut room = Unpacked::default();
+        let requests = self.done.iter().skip(block * BLOCK).take(BLOCK);
+        requests.for_each(|request| gaps(request, &mut room, &mut take));
     }
 }
 
@@ -65,6 +110,12 @@ pub(crate) fn end_to_end(request: &RequestRecord) -> Option<f64> {
     since_origin(request, Some(request.generation.end))
 }
 
+/// From when a request could go to sending, s.
+fn schedule_lag(request: &RequestRecord) -> Option<f64> {
+    let free = request.offer.admitted.unwrap_or(request.scheduled);
+    Some(request.generation.sent?.seconds_since(free).0)
+}
+
 /// Time that a bound on requests in flight held a planned request back, s.
 fn queueing(request: &RequestRecord) -> Option<f64> {
     Some(request.offer.admitted?.seconds_since(request.scheduled).0)
@@ -72,19 +123,31 @@ fn queueing(request: &RequestRecord) -> Option<f64> {
 
 /// The time before each token after the first chunk and how many tokens had it. Counted, not repeated: a server may
 /// claim any number of tokens in a chunk.
-pub(crate) fn gaps(request: &RequestRecord) -> impl Iterator<Item = (f64, u64)> {
+pub(crate) fn gaps(request: &RequestRecord, room: &mut Unpacked, mut take: impl FnMut(f64, u64)) {
+    request.generation.chunks.unpack(room);
     let most = request.generation.completion_tokens.map_or(u32::MAX, |count| count.tokens);
-    let coalesced = mean_tokens(request).filter(|mean| *mean > COALESCED);
-    request.generation.chunks.windows(2).map(move |pair| {
-        let between = pair[1].at.seconds_since(pair[0].at).0;
-        match (pair[1].tokens, coalesced) {
-            (None, Some(mean)) => (between / mean, mean.round() as u64),
+    let coalesced = mean_tokens(request, room.at.len()).filter(|mean| *mean > COALESCED);
+    let mut at = room.at.as_slice();
+    let mut skipped = 1;
+    for alike in &room.alike {
+        // Each row goes with the last chunk before it, whose stamp the first gap counts from.
+        let chunks = alike.chunks - std::mem::take(&mut skipped).min(alike.chunks);
+        let (row, rest) = (at.get(..=chunks).unwrap_or(at), at.get(chunks..).unwrap_or_default());
+        let (divisor, times) = match (alike.tokens, coalesced) {
+            (None, Some(mean)) => (mean, mean.round() as u64),
             (tokens, _) => {
                 let tokens = tokens.unwrap_or(1).min(most).max(1);
-                (between / f64::from(tokens), u64::from(tokens))
+                (f64::from(tokens), u64::from(tokens))
             }
+        };
+        if times == 1 && divisor == 1.0 {
+            // The usual case, without a division.
+            row.windows(2).for_each(|pair| take(pair[1].seconds_since(pair[0]).0, 1));
+        } else {
+            row.windows(2).for_each(|pair| take(pair[1].seconds_since(pair[0]).0 / divisor, times));
         }
-    })
+        at = rest;
+    }
 }
 
 /// Mean tokens a chunk above which uncounted chunks hold several. One token of a few may have no text and so no chunk, such
@@ -92,35 +155,39 @@ pub(crate) fn gaps(request: &RequestRecord) -> impl Iterator<Item = (f64, u64)> 
 const COALESCED: f64 = 1.25;
 
 /// Tokens a chunk of a request by its own count; `None` where that is itself a count of chunks, or there is none.
-fn mean_tokens(request: &RequestRecord) -> Option<f64> {
+fn mean_tokens(request: &RequestRecord, chunks: usize) -> Option<f64> {
     let count =
         request.generation.completion_tokens.filter(|count| count.source != TokenCountSource::Chunks)?;
-    let chunks = request.generation.chunks.len();
     (chunks > 0).then(|| f64::from(count.tokens) / chunks as f64)
 }
 
 /// What the inter-token time of these requests stands on: the least exact basis of any of them.
-pub(crate) fn basis(requests: &[RequestRecord]) -> InterTokenBasis {
-    let of = |request: &RequestRecord| {
-        let chunks = &request.generation.chunks;
-        if chunks.len() < 2 {
+pub(crate) fn basis(requests: &[&RequestRecord]) -> InterTokenBasis {
+    let of = |request: &RequestRecord, room: &mut Unpacked| {
+        request.generation.chunks.unpack(room);
+        let chunks = room.at.len();
+        if chunks < 2 {
             InterTokenBasis::Unseen
-        } else if chunks.iter().skip(1).all(|chunk| chunk.tokens.is_some()) {
+        } else if room.counted_after(1) {
             InterTokenBasis::Counted
-        } else if mean_tokens(request).is_some_and(|mean| mean > COALESCED) {
+        } else if mean_tokens(request, chunks).is_some_and(|mean| mean > COALESCED) {
             InterTokenBasis::Split
         } else {
             InterTokenBasis::OneAChunk
         }
     };
-    requests.iter().filter(|request| request.succeeded()).map(of).max().unwrap_or_default()
+    let least = by_block(requests, |block| {
+        let mut room = Unpacked::default();
+        block.iter().filter(|request| request.succeeded()).map(|request| of(request, &mut room)).max()
+    });
+    least.into_iter().flatten().max().unwrap_or_default()
 }
 
 /// Mean time per token after the first chunk, s.
 pub(crate) fn time_per_output_token(request: &RequestRecord) -> Option<f64> {
+    let chunks = &request.generation.chunks;
     let following = tokens_after_first_chunk(request)?;
-    let last = request.generation.chunks.last()?.at;
-    Some(last.seconds_since(request.generation.first_token?).0 / following)
+    Some(chunks.last()?.at.seconds_since(request.generation.first_token?).0 / following)
 }
 
 /// The tokens that came between the first chunk and the last; `None` where there are none.
@@ -141,7 +208,7 @@ mod tests {
     use super::*;
     use ai_energy_core::ErrorClass;
     use ai_energy_core::record::{
-        Chunk, Generation, Offer, OutputChannel, RequestError, TokenCount, TokenCountSource,
+        Chunk, Chunks, Generation, Offer, OutputChannel, RequestError, TokenCount, TokenCountSource,
     };
 
     fn ms(value: u64) -> Stamp {
@@ -158,7 +225,7 @@ mod tests {
             first_token: Some(ms(150)),
             first_content: Some(ms(160)),
             end: ms(205),
-            chunks: vec![chunk(150, 1), chunk(160, 1), chunk(160, 1), chunk(200, 4)],
+            chunks: vec![chunk(150, 1), chunk(160, 1), chunk(160, 1), chunk(200, 4)].into(),
             completion_tokens: Some(TokenCount { tokens: 8, source: TokenCountSource::Server }),
             ..Generation::default()
         };
@@ -189,7 +256,8 @@ mod tests {
     #[test]
     fn a_chunk_that_claims_billions_of_tokens_costs_no_memory_and_does_not_outvote_the_others() {
         let mut bounded = request();
-        bounded.generation.chunks[1].tokens = Some(u32::MAX);
+        let claims = vec![chunk(150, 1), chunk(160, u32::MAX), chunk(160, 1), chunk(200, 4)];
+        bounded.generation.chunks = claims.into();
         let gaps = latency(&[bounded.clone()]).inter_token.unwrap();
         assert_eq!(gaps.count, 8 + 1 + 4, "no more than the request's own 8");
         bounded.generation.completion_tokens = None;
@@ -220,7 +288,7 @@ mod tests {
         let mut whole = request();
         whole.generation.first_token = None;
         whole.generation.first_content = None;
-        whole.generation.chunks.clear();
+        whole.generation.chunks = Chunks::default();
         let found = latency(&[whole]);
         assert!(found.time_to_first_token.is_none() && found.inter_token.is_none());
         assert!(found.time_per_output_token.is_none() && found.end_to_end.is_some());
@@ -255,10 +323,10 @@ mod tests {
     #[test]
     fn an_uneven_first_chunk_is_taken_by_its_own_count() {
         let mut uneven = request();
-        uneven.generation.chunks = vec![chunk(150, 5), chunk(180, 3)];
+        uneven.generation.chunks = vec![chunk(150, 5), chunk(180, 3)].into();
         let found = latency(&[uneven.clone()]).time_per_output_token.unwrap();
         assert!((found.mean - 0.010).abs() < 1e-12, "30 ms over the 3 that followed: {}", found.mean);
-        uneven.generation.chunks[0].tokens = Some(u32::MAX);
+        uneven.generation.chunks = vec![chunk(150, u32::MAX), chunk(180, 3)].into();
         assert!(latency(&[uneven]).time_per_output_token.is_none(), "more than the request has");
     }
 

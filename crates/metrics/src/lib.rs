@@ -10,6 +10,7 @@
 //! `docs/measurement.md` for their derivation.
 
 pub mod attribution;
+mod blocks;
 pub mod budget;
 pub mod carbon;
 mod codecarbon;
@@ -33,6 +34,7 @@ pub mod shares;
 pub mod sources;
 pub mod stats;
 pub mod summary;
+mod tokens;
 mod topology;
 mod validity;
 pub mod warnings;

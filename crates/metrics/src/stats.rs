@@ -1,21 +1,29 @@
 //! Exact statistics of a set of observations.
 //!
-//! Keeps every observation and sorts: no histogram, no sketch, no approximation. Refuses to know what is observed.
+//! Every observation counts, sorted, or selected where they are too many to keep: no sketch, no approximation. Refuses to
+//! know what is observed.
 
 use ai_energy_core::summary::Distribution;
+
+pub(crate) mod select;
+
+/// The quantiles that every distribution tells.
+const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 /// The distribution of `values` in `unit`; `None` without a value. Values that are not finite are left out.
 ///
 /// Percentiles are of Hyndman and Fan's type 7, linear between order statistics, as in NumPy, R and Excel.
-pub fn distribution(values: Vec<f64>, unit: &str) -> Option<Distribution> {
-    weighted_distribution(values.into_iter().map(|value| (value, 1)).collect(), unit)
+pub fn distribution(mut values: Vec<f64>, unit: &str) -> Option<Distribution> {
+    values.retain(|value| value.is_finite());
+    values.sort_unstable_by(f64::total_cmp);
+    let count = values.len() as u64;
+    described(unit, count, &|| values.iter().map(|value| (*value, 1)), &|number| values[number as usize])
 }
 
 /// [`distribution`] of observations that each were made a number of times: `(value, times)`.
 pub fn weighted_distribution(mut values: Vec<(f64, u64)>, unit: &str) -> Option<Distribution> {
     values.retain(|(value, times)| value.is_finite() && *times > 0);
     values.sort_by(|a, b| f64::total_cmp(&a.0, &b.0));
-    let (min, max) = (values.first()?.0, values.last()?.0);
     // How many observations there are up to and with each value.
     let upto: Vec<u64> = values
         .iter()
@@ -24,27 +32,53 @@ pub fn weighted_distribution(mut values: Vec<(f64, u64)>, unit: &str) -> Option<
             Some(*sum)
         })
         .collect();
-    let count = *upto.last()?;
-    let mean = mean(&values, count).clamp(min, max);
-    let standard_deviation = standard_deviation(&values, count, mean);
-    let size = usize::try_from(count).unwrap_or(usize::MAX);
-    let mean_ci95 = standard_deviation.map(|deviation| t95(size - 1) * deviation / (count as f64).sqrt());
     let nth = |number: u64| values[upto.partition_point(|sum| *sum <= number).min(values.len() - 1)].0;
-    let quantile = |q: f64| between(count - 1, q, nth);
-    Some(Distribution {
+    described(unit, upto.last().copied().unwrap_or(0), &|| values.iter().copied(), &nth)
+}
+
+/// The distribution of `count` sorted observations, of which `nth` gives one by its number.
+fn described<I: Iterator<Item = (f64, u64)>>(
+    unit: &str,
+    count: u64,
+    all: &dyn Fn() -> I,
+    nth: &dyn Fn(u64) -> f64,
+) -> Option<Distribution> {
+    let last = count.checked_sub(1)?;
+    let (min, max) = (nth(0), nth(last));
+    let sum = all().map(|(value, times)| value * times as f64).sum::<f64>();
+    let mean = (sum / count as f64).clamp(min, max);
+    // Two passes, so that a large mean costs no digits.
+    let squares: f64 = all().map(|(value, times)| (value - mean).powi(2) * times as f64).sum();
+    let points = QUANTILES.map(|q| between(last, q, nth));
+    Some(of_moments(unit, count, mean, squares, (min, max), points))
+}
+
+/// A distribution from its count, mean, sum of squared differences to the mean, least and greatest value, and quantiles.
+fn of_moments(
+    unit: &str,
+    count: u64,
+    mean: f64,
+    squares: f64,
+    (min, max): (f64, f64),
+    [p50, p90, p95, p99, p999]: [f64; 5],
+) -> Distribution {
+    let size = usize::try_from(count).unwrap_or(usize::MAX);
+    let standard_deviation = (count > 1).then(|| (squares / (count - 1) as f64).sqrt());
+    let mean_ci95 = standard_deviation.map(|deviation| t95(size - 1) * deviation / (count as f64).sqrt());
+    Distribution {
         unit: unit.to_owned(),
         count: size,
         mean,
         mean_ci95,
         standard_deviation,
         min,
-        p50: quantile(0.5),
-        p90: quantile(0.9),
-        p95: quantile(0.95),
-        p99: quantile(0.99),
-        p999: quantile(0.999),
+        p50,
+        p90,
+        p95,
+        p99,
+        p999,
         max,
-    })
+    }
 }
 
 /// The `q` quantile (0 to 1) of sorted values, type 7: position `q × (n − 1)`, linear between its neighbours.
@@ -57,26 +91,13 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
 }
 
 /// The `q` quantile of observations 0 to `last`, of which `nth` gives one by its number.
-fn between(last: u64, q: f64, nth: impl Fn(u64) -> f64) -> f64 {
+fn between(last: u64, q: f64, mut nth: impl FnMut(u64) -> f64) -> f64 {
     let position = q.clamp(0.0, 1.0) * last as f64;
     let below = (position.floor() as u64).min(last);
     let share = position - below as f64;
     let (from, to) = (nth(below), nth(below.saturating_add(1).min(last)));
     // Written so that equal neighbours give exactly that value.
     from + share * (to - from)
-}
-
-fn mean(values: &[(f64, u64)], count: u64) -> f64 {
-    values.iter().map(|(value, times)| value * *times as f64).sum::<f64>() / count as f64
-}
-
-/// Sample standard deviation (n − 1); two passes, so that a large mean costs no digits.
-fn standard_deviation(values: &[(f64, u64)], count: u64, mean: f64) -> Option<f64> {
-    if count < 2 {
-        return None;
-    }
-    let squares: f64 = values.iter().map(|(value, times)| (value - mean).powi(2) * *times as f64).sum();
-    Some((squares / (count - 1) as f64).sqrt())
 }
 
 /// The two-sided 95 % point of Student's t with `freedom` degrees of freedom, to about 1e-4.

@@ -3,6 +3,7 @@
 //! One function a warning and one list of them. Ids are stable: scripts filter by them. Warns of what stands in the
 //! record alone and refuses to judge whether a run is good.
 
+use ai_energy_core::chunks::Unpacked;
 use ai_energy_core::clock::Stamp;
 use ai_energy_core::energy::{Channel, Domain};
 use ai_energy_core::figure::{Figure, Provenance};
@@ -119,8 +120,13 @@ fn cancelled_requests(seen: &Seen<'_>) -> Vec<Warning> {
         return Vec::new();
     }
     let requests = seen.record.requests.iter().filter(|request| request.cancelled());
-    let chunks = requests.flat_map(|request| &request.generation.chunks);
-    let tokens: u64 = chunks.map(|chunk| u64::from(chunk.tokens.unwrap_or(1))).sum();
+    let mut room = Unpacked::default();
+    let tokens = requests.map(|request| {
+        request.generation.chunks.unpack(&mut room);
+        let each = room.alike.iter().map(|alike| alike.chunks as u64 * u64::from(alike.tokens.unwrap_or(1)));
+        each.sum::<u64>()
+    });
+    let tokens: u64 = tokens.sum();
     let message = format!(
         "{cancelled} of {total} requests were cancelled after {tokens} tokens (by their chunks); \
          their energy is in the window and thus in the shares per request and token"

@@ -91,7 +91,7 @@ fn loads_that_cannot_carry_the_split_are_refused_with_the_reason() {
     let whole = refusal(&Load::default(), |record| {
         for request in &mut record.requests {
             request.generation.first_token = None;
-            request.generation.chunks.clear();
+            request.generation.chunks = ai_energy_core::Chunks::default();
         }
     });
     assert!(whole.contains("streaming"), "{whole}");

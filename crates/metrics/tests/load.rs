@@ -5,7 +5,7 @@
 mod common;
 
 use ai_energy_core::load::{Objectives, Step};
-use ai_energy_core::record::{Chunk, Offer, OutputChannel, PhaseKind, TokenCount, TokenCountSource};
+use ai_energy_core::record::{Chunk, Chunks, Offer, OutputChannel, PhaseKind, TokenCount, TokenCountSource};
 use ai_energy_core::summary::{InterTokenBasis, LoadFigures};
 use ai_energy_core::{ErrorClass, RequestRecord, RunRecord};
 use ai_energy_metrics::{SummaryOptions, summarize};
@@ -67,7 +67,7 @@ fn good_requests_keep_every_objective_and_failed_ones_are_none() {
     assert!((goodput.share.ci95.unwrap() - 0.4494).abs() < 1e-3, "{:?}", goodput.share.ci95);
     record.plan.load.objectives = Objectives { itl_ms: Some(100.0), ..Objectives::default() };
     for request in &mut record.requests {
-        request.generation.chunks.clear();
+        request.generation.chunks = Chunks::default();
     }
     let unseen = figures(&record).goodput.unwrap();
     assert!(unseen.share.value.is_none() && unseen.share.reason.is_some(), "what is not seen is not good");

@@ -49,7 +49,7 @@ fn a_record_read_back_from_json_gives_the_same_summary() {
     let mut record = measured();
     record.requests.push(failed(2, ErrorClass::Server));
     record.requests[0].generation.server_energy =
-        Some(ServerEnergy { energy_joules: Some(0.1 + 0.2), ..ServerEnergy::default() });
+        Some(Box::new(ServerEnergy { energy_joules: Some(0.1 + 0.2), ..ServerEnergy::default() }));
     let text = serde_json::to_string(&record).unwrap();
     let again: RunRecord = serde_json::from_str(&text).unwrap();
     let (first, second) = (summary(&record), summary(&again));
@@ -283,7 +283,7 @@ fn what_servers_report_is_summed_apart() {
     record.requests.push(request(2, 8.0, 9.0));
     for request in &mut record.requests[..2] {
         request.generation.server_energy =
-            Some(ServerEnergy { energy_joules: Some(2.5), ..ServerEnergy::default() });
+            Some(Box::new(ServerEnergy { energy_joules: Some(2.5), ..ServerEnergy::default() }));
     }
     let found = summary(&record);
     let reported = found.energy.server_reported.unwrap();

@@ -6,7 +6,7 @@ mod common;
 
 use ai_energy_core::energy::{Domain, UnavailableSource};
 use ai_energy_core::figure::Provenance;
-use ai_energy_core::record::{Ending, ErrorClass, SamplerFault, ServerCounters, Suspension};
+use ai_energy_core::record::{Chunk, Ending, ErrorClass, SamplerFault, ServerCounters, Suspension};
 use ai_energy_metrics::{SummaryOptions, summarize};
 use common::{add, at, constant, counter, failed, ids, measured, moments, power, record, summary};
 
@@ -158,7 +158,9 @@ fn cancelled_requests_are_told_with_the_tokens_they_had_received() {
     record.requests.push(failed(2, ErrorClass::Cancelled));
     record.requests.push(failed(3, ErrorClass::Cancelled));
     record.requests.push(failed(4, ErrorClass::Server));
-    record.requests[2].generation.chunks[1].tokens = Some(5);
+    let chunks = &mut record.requests[2].generation.chunks;
+    let second = Chunk { tokens: Some(5), ..chunks.last().unwrap() };
+    *chunks = chunks.iter().take(1).chain([second]).collect();
     let found = summary(&record);
     let warning = found.warnings.iter().find(|warning| warning.id == "cancelled_requests").unwrap();
     assert!(warning.message.starts_with("2 of 5 requests were cancelled after 8 tokens"), "{warning:?}");

@@ -76,7 +76,7 @@ fn thinking_of_either_name_and_tools_are_first_tokens_but_not_first_content() {
             (Some(Stamp(1)), Some(Stamp(2))),
             "{first}"
         );
-        assert_eq!(generation.chunks[0].channel, OutputChannel::Reasoning);
+        assert_eq!(generation.chunks.first().unwrap().channel, OutputChannel::Reasoning);
         assert_eq!(generation.text.as_deref(), Some("hma"), "{first}");
     }
     for call in [
@@ -86,7 +86,7 @@ fn thinking_of_either_name_and_tools_are_first_tokens_but_not_first_content() {
         let generation = read(&format!(
             "data: {{\"choices\":[{{\"delta\":{call},\"finish_reason\":\"tool_calls\"}}]}}\n\n"
         ));
-        assert_eq!(generation.chunks[0].channel, OutputChannel::Tool);
+        assert_eq!(generation.chunks.first().unwrap().channel, OutputChannel::Tool);
         assert_eq!((generation.first_content, generation.error.clone()), (None, None));
         assert_eq!(generation.finish_reason, Some(FinishReason::ToolCalls));
         assert_eq!(generation.text.as_deref(), Some("f{}"));

@@ -5,12 +5,13 @@
 //! in flight is spread over all requests as the rest is. The shares of all requests, failed ones included, add up to the
 //! domain's energy. Refuses to share what is not known.
 
-use ai_energy_core::RunRecord;
 use ai_energy_core::energy::Domain;
 use ai_energy_core::summary::{DomainEnergy, RequestShare, RequestShares};
+use ai_energy_core::{RequestRecord, RunRecord};
 
 use super::split::PerToken;
-use super::work::{Intervals, Piece, pieces};
+use super::work::{Intervals, Piece, Work};
+use crate::blocks::by_block;
 use crate::energy::{ChannelResult, TOTAL_DOMAINS, counting};
 use crate::integrate::Window;
 use crate::stats::distribution;
@@ -41,14 +42,12 @@ pub(super) fn request_shares(
     }
     let sampling = f64::from(record.plan.sampling_interval_ms.max(1)) * 1e-3;
     let intervals = Intervals::new(window, ((window.seconds() / sampling) as usize).clamp(1, MOST));
-    let work: Vec<Vec<Piece>> = record.requests.iter().map(|request| pieces(request, &intervals)).collect();
-    let shares: Vec<(Domain, Vec<f64>)> = known
-        .iter()
-        .map(|(domain, whole)| {
-            let joules = interval_joules(&counting(results, *domain), &intervals);
-            (*domain, share(&joules, *whole, &work, per_token))
-        })
-        .collect();
+    let load = InFlight::new(&record.requests, intervals, per_token);
+    let joules: Vec<Vec<f64>> =
+        known.iter().map(|(domain, _)| interval_joules(&counting(results, *domain), &intervals)).collect();
+    let given = load.shares(&record.requests, &joules);
+    let shares: Vec<(Domain, Vec<f64>)> =
+        known.iter().zip(given).map(|((domain, whole), shares)| (*domain, scaled(shares, *whole))).collect();
     collect(record, &shares, method(per_token, &intervals))
 }
 
@@ -77,34 +76,82 @@ fn interval_joules(channels: &[&ChannelResult<'_>], intervals: &Intervals) -> Ve
     at.windows(2).map(|pair| (pair[1] - pair[0]).max(0.0)).collect()
 }
 
-/// The shares of one domain's energy, one a request.
-fn share(joules: &[f64], whole: f64, work: &[Vec<Piece>], per_token: Option<PerToken>) -> Vec<f64> {
-    let tokens = |piece: &Piece| {
-        per_token.map_or(0.0, |each| each.prefill * piece.prefill + each.decode * piece.decode)
-    };
-    let (mut by_tokens, mut by_time) = (vec![0.0; joules.len()], vec![0.0; joules.len()]);
-    for piece in work.iter().flatten() {
-        by_tokens[piece.interval] += tokens(piece);
-        by_time[piece.interval] += piece.seconds;
+/// What was in flight in each interval, all requests together.
+struct InFlight {
+    intervals: Intervals,
+    per_token: Option<PerToken>,
+    by_tokens: Vec<f64>,
+    by_time: Vec<f64>,
+}
+
+impl InFlight {
+    fn new(requests: &[RequestRecord], intervals: Intervals, per_token: Option<PerToken>) -> Self {
+        let none = || vec![0.0; intervals.count];
+        let mut all = Self { intervals, per_token, by_tokens: none(), by_time: none() };
+        let of_blocks = by_block(requests, |block| {
+            let (mut sums, mut work) = (vec![[0.0; 2]; intervals.count], Work::default());
+            for request in block {
+                for piece in work.pieces(request, &intervals) {
+                    sums[piece.interval][0] += all.weight(piece);
+                    sums[piece.interval][1] += piece.seconds;
+                }
+            }
+            sums
+        });
+        for block in of_blocks {
+            for (interval, [tokens, seconds]) in block.into_iter().enumerate() {
+                all.by_tokens[interval] += tokens;
+                all.by_time[interval] += seconds;
+            }
+        }
+        all
     }
-    let part = |piece: &Piece| {
-        let interval = piece.interval;
-        let share = if by_tokens[interval] > 0.0 {
-            tokens(piece) / by_tokens[interval]
-        } else if by_time[interval] > 0.0 {
-            piece.seconds / by_time[interval]
+
+    /// What the tokens of a piece take, J.
+    fn weight(&self, piece: &Piece) -> f64 {
+        self.per_token.map_or(0.0, |each| each.prefill * piece.prefill + each.decode * piece.decode)
+    }
+
+    /// The part of its interval's energy that a piece has.
+    fn part(&self, piece: &Piece) -> f64 {
+        let (tokens, time) = (self.by_tokens[piece.interval], self.by_time[piece.interval]);
+        if tokens > 0.0 {
+            self.weight(piece) / tokens
+        } else if time > 0.0 {
+            piece.seconds / time
         } else {
             0.0
-        };
-        share * joules[interval]
-    };
-    let shares: Vec<f64> = work.iter().map(|pieces| pieces.iter().map(part).sum()).collect();
+        }
+    }
+
+    /// For each domain, of whose intervals' energy `joules` tells, the shares, one a request.
+    fn shares(&self, requests: &[RequestRecord], joules: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let of_blocks = by_block(requests, |block| {
+            let (mut shares, mut work) =
+                (vec![Vec::with_capacity(block.len()); joules.len()], Work::default());
+            for request in block {
+                let pieces = work.pieces(request, &self.intervals);
+                for (shares, joules) in shares.iter_mut().zip(joules) {
+                    shares.push(pieces.iter().map(|piece| self.part(piece) * joules[piece.interval]).sum());
+                }
+            }
+            shares
+        });
+        let mut all = vec![Vec::with_capacity(requests.len()); joules.len()];
+        for block in of_blocks {
+            all.iter_mut().zip(block).for_each(|(all, part): (&mut Vec<f64>, Vec<f64>)| all.extend(part));
+        }
+        all
+    }
+}
+
+/// Shares that add up to the whole: what nobody was in flight for goes to all in proportion, so that nothing is lost.
+fn scaled(shares: Vec<f64>, whole: f64) -> Vec<f64> {
     let given: f64 = shares.iter().sum();
     if given > 0.0 {
-        // What nobody was in flight for goes to all in proportion, so that nothing is lost.
         shares.into_iter().map(|joules| joules * whole / given).collect()
     } else {
-        vec![whole / work.len() as f64; work.len()]
+        vec![whole / shares.len() as f64; shares.len()]
     }
 }
 

@@ -5,13 +5,14 @@
 //! are energies above that power. Refuses, with the reason, where the load cannot carry it: too few intervals, a tick
 //! that is coarse against them, prompts and tokens that always come in one proportion, joules that do not follow tokens.
 
-use ai_energy_core::RunRecord;
 use ai_energy_core::energy::{ChannelKind, Domain};
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::summary::{DomainEnergy, PrefillDecode};
+use ai_energy_core::{RequestRecord, RunRecord};
 
 use super::fit::{Fit, least_squares};
-use super::work::{Intervals, decode_tokens, pieces, prompt_tokens};
+use super::work::{Intervals, Work, prompt_tokens};
+use crate::blocks::by_block;
 use crate::energy::{ChannelResult, counting};
 use crate::integrate::Window;
 
@@ -119,6 +120,18 @@ fn relative_gain(channels: &[&ChannelResult<'_>]) -> Option<f64> {
     gain.filter(|_| joules > 0.0).map(|gain| gain / joules)
 }
 
+/// Prompt and generated tokens of some requests in each interval.
+fn tokens_by_interval(requests: &[RequestRecord], intervals: &Intervals) -> Vec<[f64; 2]> {
+    let (mut sums, mut work) = (vec![[0.0; 2]; intervals.count], Work::default());
+    for request in requests {
+        for piece in work.pieces(request, intervals) {
+            sums[piece.interval][0] += piece.prefill;
+            sums[piece.interval][1] += piece.decode;
+        }
+    }
+    sums
+}
+
 /// Work and joules of every interval.
 struct Load {
     intervals: Intervals,
@@ -139,14 +152,16 @@ impl Load {
         if succeeded().any(|request| prompt_tokens(&request.generation).is_none()) {
             return Err("not every request has a count of its prompt tokens".to_owned());
         }
-        if succeeded().all(|request| decode_tokens(&request.generation) == 0.0) {
+        let mut work = Work::default();
+        if succeeded().all(|request| work.decode_tokens(&request.generation) == 0.0) {
             return Err("every answer came in one piece: nothing tells when its tokens were made".to_owned());
         }
         let mut rows = vec![[intervals.seconds, 0.0, 0.0]; intervals.count];
-        for piece in record.requests.iter().flat_map(|request| pieces(request, &intervals)) {
-            let row = &mut rows[piece.interval];
-            row[1] += piece.prefill;
-            row[2] += piece.decode;
+        for block in by_block(&record.requests, |block| tokens_by_interval(block, &intervals)) {
+            for (row, [prefill, decode]) in rows.iter_mut().zip(block) {
+                row[1] += prefill;
+                row[2] += decode;
+            }
         }
         let edges = intervals.edges();
         let curves: Vec<_> = channels.iter().filter_map(|result| result.curve.as_ref()).collect();

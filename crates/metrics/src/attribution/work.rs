@@ -2,10 +2,12 @@
 //!
 //! Refuses to know any energy.
 
+use ai_energy_core::chunks::Unpacked;
 use ai_energy_core::clock::Stamp;
 use ai_energy_core::record::{Generation, RequestRecord};
 
 use crate::integrate::Window;
+use crate::tokens::Tokens;
 
 /// What one request did in one interval.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -42,6 +44,12 @@ impl Intervals {
         (0..=self.count).map(edge).collect()
     }
 
+    /// The interval that a moment within the window falls into.
+    fn place(&self, at: Stamp) -> Option<usize> {
+        let place = (at.seconds() - self.start) / self.seconds;
+        (place >= 0.0 && place < self.count as f64).then_some(place as usize)
+    }
+
     /// Spreads `amount` evenly over `from..to` and hands each interval's part to `add`. A moment of no length falls
     /// into one interval; what lies outside the window is lost.
     fn spread(&self, from: Stamp, to: Stamp, amount: f64, mut add: impl FnMut(usize, f64)) {
@@ -65,64 +73,64 @@ impl Intervals {
     }
 }
 
-/// What a request did, interval by interval.
-pub(super) fn pieces(request: &RequestRecord, intervals: &Intervals) -> Vec<Piece> {
-    let generation = &request.generation;
-    let begin = generation.sent.unwrap_or(request.scheduled);
-    let mut found: Vec<Piece> = Vec::new();
-    let mut add = |interval: usize, change: &dyn Fn(&mut Piece)| match found
-        .iter_mut()
-        .rev()
-        .find(|piece| piece.interval == interval)
-    {
-        Some(piece) => change(piece),
-        None => {
-            let mut piece = Piece { interval, ..Piece::default() };
-            change(&mut piece);
-            found.push(piece);
+/// What requests did, one after another, in memory that is used again.
+#[derive(Default)]
+pub(super) struct Work {
+    room: Unpacked,
+    found: Vec<Piece>,
+}
+
+impl Work {
+    /// What a request did, interval by interval.
+    pub(super) fn pieces(&mut self, request: &RequestRecord, intervals: &Intervals) -> &[Piece] {
+        let Self { room, found } = self;
+        found.clear();
+        let generation = &request.generation;
+        let begin = generation.sent.unwrap_or(request.scheduled);
+        let end = generation.end;
+        let seconds = end.seconds_since(begin).0;
+        intervals.spread(begin, end, seconds, |interval, part| piece(found, interval).seconds += part);
+        if let (Some(tokens), Some(first)) = (prompt_tokens(generation), generation.first_token) {
+            intervals.spread(begin, first, tokens, |interval, part| piece(found, interval).prefill += part);
         }
-    };
-    let end = generation.end;
-    let seconds = end.seconds_since(begin).0;
-    intervals.spread(begin, end, seconds, |interval, part| add(interval, &|piece| piece.seconds += part));
-    if let (Some(tokens), Some(first)) = (prompt_tokens(generation), generation.first_token) {
-        intervals
-            .spread(begin, first, tokens, |interval, part| add(interval, &|piece| piece.prefill += part));
+        let tokens = Tokens::of(generation, room);
+        // A row of chunks that all came in one interval, the one before them too, is added at once.
+        let whole = |from: usize, to: usize| {
+            let (before, last) = (tokens.at[from - 1], tokens.at[to - 1]);
+            let inside = intervals.place(before).filter(|place| intervals.place(last) == Some(*place));
+            if inside.is_none() && from + 1 == to { Some(None) } else { inside.map(Some) }
+        };
+        tokens.rows(1, tokens.at.len(), &whole, &mut |place, from, to| {
+            let amount = tokens.within(from, to);
+            match place {
+                Some(place) => piece(found, place).decode += amount,
+                None => intervals.spread(tokens.at[from - 1], tokens.at[from], amount, |interval, part| {
+                    piece(found, interval).decode += part;
+                }),
+            }
+        });
+        found
     }
-    let mut before = generation.chunks.first().map(|chunk| chunk.at);
-    for (at, tokens) in later_chunks(generation) {
-        let from = before.replace(at).unwrap_or(at);
-        intervals.spread(from, at, tokens, |interval, part| add(interval, &|piece| piece.decode += part));
+
+    /// Generated tokens after the first chunk.
+    pub(super) fn decode_tokens(&mut self, generation: &Generation) -> f64 {
+        let tokens = Tokens::of(generation, &mut self.room);
+        tokens.within(1, tokens.at.len())
     }
-    found
+}
+
+/// The piece of an interval, the last one first: work goes forward.
+fn piece(found: &mut Vec<Piece>, interval: usize) -> &mut Piece {
+    let known = found.iter().rposition(|piece| piece.interval == interval);
+    let place = known.unwrap_or(found.len());
+    if known.is_none() {
+        found.push(Piece { interval, ..Piece::default() });
+    }
+    &mut found[place]
 }
 
 /// Prompt tokens that were computed: those from the server's cache cost next to nothing.
 pub(super) fn prompt_tokens(generation: &Generation) -> Option<f64> {
     let all = generation.prompt_tokens?.tokens;
     Some(f64::from(all.saturating_sub(generation.cached_prompt_tokens.unwrap_or(0))))
-}
-
-/// Generated tokens after the first chunk.
-pub(super) fn decode_tokens(generation: &Generation) -> f64 {
-    later_chunks(generation).map(|(_, tokens)| tokens).sum()
-}
-
-/// Every chunk but the first with its tokens.
-fn later_chunks(generation: &Generation) -> impl Iterator<Item = (Stamp, f64)> + '_ {
-    chunk_tokens(generation).skip(1)
-}
-
-/// Every chunk with its tokens: as the server counted them, else the request's count in equal parts.
-pub(crate) fn chunk_tokens(generation: &Generation) -> impl Iterator<Item = (Stamp, f64)> + '_ {
-    let chunks = &generation.chunks;
-    let counted = chunks.iter().all(|chunk| chunk.tokens.is_some());
-    let each = match generation.completion_tokens {
-        Some(count) if !chunks.is_empty() => f64::from(count.tokens) / chunks.len() as f64,
-        _ => 1.0,
-    };
-    chunks.iter().map(move |chunk| {
-        let tokens = if counted { chunk.tokens.map_or(each, f64::from) } else { each };
-        (chunk.at, tokens)
-    })
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use ai_energy_core::chunks::Unpacked;
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::load::Objectives;
 use ai_energy_core::record::RequestRecord;
@@ -21,9 +22,10 @@ pub(super) fn goodput(requests: &[&RequestRecord], objectives: &Objectives, seco
     }
     let mut misses: BTreeMap<String, usize> = BTreeMap::new();
     let (mut good, mut judged, mut unseen) = (0, 0, 0);
+    let mut room = Unpacked::default();
     for request in requests.iter().filter(|request| !request.cancelled()) {
         judged += 1;
-        match missed(request, objectives) {
+        match missed(request, objectives, &mut room) {
             Some(missed) if missed.is_empty() => good += 1,
             Some(missed) => {
                 missed.iter().for_each(|name| *misses.entry((*name).to_owned()).or_insert(0) += 1)
@@ -43,13 +45,16 @@ pub(super) fn goodput(requests: &[&RequestRecord], objectives: &Objectives, seco
 }
 
 /// The objectives that a request missed; `None` where that cannot be seen.
-fn missed(request: &RequestRecord, objectives: &Objectives) -> Option<Vec<&'static str>> {
+fn missed(
+    request: &RequestRecord,
+    objectives: &Objectives,
+    room: &mut Unpacked,
+) -> Option<Vec<&'static str>> {
     if !request.succeeded() {
         return Some(vec!["failed"]);
     }
     let generation = &request.generation;
     let streamed = !generation.chunks.is_empty();
-    let longest = || gaps(request).map(|(gap, _)| gap).fold(0.0, f64::max);
     let mut missed = Vec::new();
     for (name, limit) in objectives.set() {
         let value = match name {
@@ -57,7 +62,7 @@ fn missed(request: &RequestRecord, objectives: &Objectives) -> Option<Vec<&'stat
             "e2e" => end_to_end(request)?,
             // A single token has no time after it, so it keeps any limit on it.
             "tpot" if streamed => time_per_output_token(request).unwrap_or(0.0),
-            "itl" if streamed => longest(),
+            "itl" if streamed => longest_gap(request, room),
             _ => return None,
         };
         if value > limit * 1e-3 {
@@ -65,6 +70,12 @@ fn missed(request: &RequestRecord, objectives: &Objectives) -> Option<Vec<&'stat
         }
     }
     Some(missed)
+}
+
+fn longest_gap(request: &RequestRecord, room: &mut Unpacked) -> f64 {
+    let mut longest = 0.0_f64;
+    gaps(request, room, |gap, _| longest = longest.max(gap));
+    longest
 }
 
 /// A share of independent yes and no with Wilson's 95 % interval, the wider side of it.

@@ -42,7 +42,7 @@ pub(crate) fn load(record: &RunRecord, window: Option<Window>, ttft: Option<&Dis
             "requests between sending and end",
         ),
         mean_concurrency: flight.mean(window),
-        inter_token_basis: basis(&record.requests),
+        inter_token_basis: basis(&requests),
         goodput: goodput::goodput(&requests, objectives, window.seconds()),
         steady: bounds.map(|bounds| part("steady", bounds)),
         steady_rule: rule,

@@ -4,6 +4,7 @@
 //! Refuses to know how a part was chosen.
 
 use ai_energy_core::Stamp;
+use ai_energy_core::chunks::Unpacked;
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::load::Objectives;
 use ai_energy_core::record::RequestRecord;
@@ -11,11 +12,12 @@ use ai_energy_core::summary::Part;
 
 use super::flight::Flight;
 use super::goodput::goodput;
-use crate::attribution::chunk_tokens;
+use crate::blocks::by_block;
 use crate::integrate::Window;
 use crate::latency::latency;
 use crate::stats::distribution;
 use crate::summary::counts;
+use crate::tokens::Tokens;
 
 /// Stretches whose means make the interval of a rate (batch means).
 const BATCHES: usize = 10;
@@ -30,12 +32,13 @@ pub(super) fn part(
 ) -> Part {
     let due: Vec<&RequestRecord> =
         requests.iter().copied().filter(|request| window.holds(request.scheduled)).collect();
-    let ends =
-        requests.iter().filter(|request| request.succeeded()).map(|request| (request.generation.end, 1.0));
-    let tokens = requests.iter().flat_map(|request| chunk_tokens(&request.generation));
+    let mut ends = [0.0; BATCHES];
+    for request in requests.iter().filter(|request| request.succeeded()) {
+        add(&mut ends, batch(window, request.generation.end), 1.0);
+    }
     let known = requests.iter().any(|request| !request.generation.chunks.is_empty());
     let tokens_per_second = if known {
-        rate(tokens, window, "token/s", "tokens by when they came")
+        rate(tokens(requests, window), window, "token/s", "tokens by when they came")
     } else {
         Figure::unavailable("token/s", "without streaming nobody sees when a token comes")
     };
@@ -52,17 +55,39 @@ pub(super) fn part(
     }
 }
 
+/// The stretch of the window that a moment falls into, where it falls into the window.
+fn batch(window: Window, at: Stamp) -> Option<usize> {
+    let place = at.seconds_since(window.start).0 / window.seconds() * BATCHES as f64;
+    window.holds(at).then_some((place as usize).min(BATCHES - 1))
+}
+
+fn add(sums: &mut [f64; BATCHES], place: Option<usize>, amount: f64) {
+    if let Some(sum) = place.and_then(|place| sums.get_mut(place)) {
+        *sum += amount;
+    }
+}
+
+/// The tokens of each stretch of the window.
+fn tokens(requests: &[&RequestRecord], window: Window) -> [f64; BATCHES] {
+    let of_blocks = by_block(requests, |block| {
+        let (mut sums, mut room) = ([0.0; BATCHES], Unpacked::default());
+        for request in block {
+            let tokens = Tokens::of(&request.generation, &mut room);
+            tokens.by_place(|at| batch(window, at), |place, amount| add(&mut sums, place, amount));
+        }
+        sums
+    });
+    let mut sums = [0.0; BATCHES];
+    for block in of_blocks {
+        sums.iter_mut().zip(block).for_each(|(sum, part)| *sum += part);
+    }
+    sums
+}
+
 /// Events a second over a window. Stretches of it are nearly independent where each is much longer than a request; their
 /// means' spread, by Student's t, is the interval.
-fn rate(events: impl Iterator<Item = (Stamp, f64)>, window: Window, unit: &str, source: &str) -> Figure {
+fn rate(sums: [f64; BATCHES], window: Window, unit: &str, source: &str) -> Figure {
     let seconds = window.seconds();
-    let mut sums = [0.0; BATCHES];
-    for (at, amount) in events.filter(|(at, _)| window.holds(*at)) {
-        let place = at.seconds_since(window.start).0 / seconds * BATCHES as f64;
-        if let Some(sum) = sums.get_mut((place as usize).min(BATCHES - 1)) {
-            *sum += amount;
-        }
-    }
     let total: f64 = sums.iter().sum();
     let rates = sums.iter().map(|sum| sum / seconds * BATCHES as f64).collect();
     let figure = Figure::new(total / seconds, unit, Provenance::Derived, source);

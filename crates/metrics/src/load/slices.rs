@@ -1,14 +1,16 @@
 //! The load in equal slices by time, for a look at how it went. Refuses to judge any of them.
 
 use ai_energy_core::Stamp;
+use ai_energy_core::chunks::Unpacked;
 use ai_energy_core::record::RequestRecord;
 use ai_energy_core::summary::Slice;
 
 use super::flight::Flight;
-use crate::attribution::chunk_tokens;
+use crate::blocks::by_block;
 use crate::integrate::Window;
 use crate::latency::time_to_first_token;
 use crate::stats::distribution;
+use crate::tokens::Tokens;
 
 /// Most slices of a load.
 const MOST: f64 = 120.0;
@@ -38,16 +40,33 @@ pub(super) fn slices(requests: &[&RequestRecord], flight: &Flight, window: Windo
             slices[number].succeeded += usize::from(request.succeeded());
             slices[number].failed += usize::from(request.failed());
         }
-        for (at, tokens) in chunk_tokens(&request.generation) {
-            if let Some(number) = place(at) {
-                slices[number].output_tokens += tokens;
-            }
-        }
+    }
+    for tokens in output_tokens(requests, count, &place) {
+        slices.iter_mut().zip(tokens).for_each(|(slice, tokens)| slice.output_tokens += tokens);
     }
     for (slice, values) in slices.iter_mut().zip(first_tokens) {
         slice.time_to_first_token = distribution(values, "s");
     }
     (length, slices)
+}
+
+/// The tokens that came in each slice, for each block of requests.
+fn output_tokens(
+    requests: &[&RequestRecord],
+    slices: usize,
+    place: &(impl Fn(Stamp) -> Option<usize> + Sync),
+) -> Vec<Vec<f64>> {
+    by_block(requests, |block| {
+        let (mut sums, mut room) = (vec![0.0; slices], Unpacked::default());
+        for request in block {
+            Tokens::of(&request.generation, &mut room).by_place(place, |number, tokens| {
+                if let Some(sum) = number.and_then(|number: usize| sums.get_mut(number)) {
+                    *sum += tokens;
+                }
+            });
+        }
+        sums
+    })
 }
 
 fn empty(number: usize, length: f64, flight: &Flight, window: Window) -> Slice {

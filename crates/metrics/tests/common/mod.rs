@@ -109,7 +109,7 @@ pub(crate) fn request(index: usize, sent: f64, end: f64) -> RequestRecord {
         first_token: Some(at(sent + 0.5)),
         first_content: Some(at(sent + 0.5)),
         end: at(end),
-        chunks: vec![chunk(sent + 0.5), chunk(end)],
+        chunks: vec![chunk(sent + 0.5), chunk(end)].into(),
         prompt_tokens: Some(TokenCount { tokens: 10, source: TokenCountSource::Server }),
         completion_tokens: Some(TokenCount { tokens: 40, source: TokenCountSource::Server }),
         ..Generation::default()

@@ -54,7 +54,8 @@ pub(crate) fn request(number: usize) -> RequestRecord {
                 at: Stamp(start + 60_000_000),
                 channel: OutputChannel::Content,
                 tokens: Some(1),
-            }],
+            }]
+            .into(),
             completion_tokens: Some(TokenCount { tokens: 64, source: TokenCountSource::Server }),
             text: Some("zwölf Eier\nund \u{1f95a}".to_owned()),
             ..Generation::default()
@@ -214,9 +215,7 @@ pub(crate) fn gpu_lost() -> Run {
     carbon.emissions_per_request = total.scaled(1.0, "g/request");
     carbon.emissions_per_output_token = total.scaled(1.0, "g/token");
     for request in &mut run.record.requests {
-        for chunk in &mut request.generation.chunks {
-            chunk.tokens = None;
-        }
+        request.generation.chunks = std::mem::take(&mut request.generation.chunks).uncounted();
     }
     run.record.checks[1] = Check {
         name: "model served".to_owned(),
