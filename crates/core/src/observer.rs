@@ -1,11 +1,13 @@
 //! The seam for whoever watches a run as it goes: the journal, the progress line, a library user.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Stamp;
 use crate::energy::{Channel, EnergyReading, GpuSample};
 use crate::phase::PhaseKind;
 use crate::record::{RequestRecord, RunRecord};
+use crate::store::Store;
 
 /// Hears what happens. Called from the load's and the sampler's threads: must return at once, hence hands work that
 /// takes time (a disk, a terminal) to a thread of its own.
@@ -32,6 +34,11 @@ pub trait Observer: Send + Sync {
 
     /// The GPUs as they were just seen, about once a second.
     fn gpu_states(&self, _samples: &[GpuSample]) {}
+
+    /// A place for what the run should not hold in memory. Given by an observer that keeps every request itself.
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
 
     /// The load is over.
     fn load_ended(&self, _at: Stamp) {}

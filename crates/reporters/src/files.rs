@@ -68,8 +68,16 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), Fault> {
 /// Writes a whole file: under another name first, then synced and renamed, so that `path` is never half written and
 /// an older file stays whole until the new one is safe.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    write_whole_by(path, |file| file.write_all(bytes))
+}
+
+/// [`write_whole`] of what `write` puts into the file.
+pub(crate) fn write_whole_by(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Fault> {
     let temporary = temporary_name(path);
-    let outcome = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let outcome = write_synced(&temporary, write).and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = outcome {
         // What is left of the temporary file is of no use; that it cannot be removed either changes nothing.
         let _ = fs::remove_file(&temporary);
@@ -84,9 +92,9 @@ fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.sync_all()
 }
 

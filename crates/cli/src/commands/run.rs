@@ -1,6 +1,7 @@
 //! `run`: prepares, measures, summarises, reports. The order is the user's interest: what can be wrong is looked at
 //! before anything is measured, and nothing measured is lost to what goes wrong afterwards.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -132,11 +133,14 @@ fn write_all(
         Err(fault) => faults.push(fault),
     }
     // The journal wrote each request as it ended; tokenizers counted after that.
-    let counted_later = report.record.requests.iter().any(|request| {
-        matches!(&request.generation.completion_tokens, Some(count) if count.source == TokenCountSource::Tokenizer)
+    let counted_later = report.record.requests.iter().filter_map(|request| {
+        let count = request.generation.completion_tokens?;
+        (count.source == TokenCountSource::Tokenizer).then_some((request.id.as_str(), count))
     });
-    let requests = report.record.unmeasured.iter().chain(&report.record.requests);
-    if counted_later && let Err(fault) = journal::replace_requests(&place.run_dir, requests) {
+    let counts: HashMap<_, _> = counted_later.collect();
+    if !counts.is_empty()
+        && let Err(fault) = journal::recount(&place.run_dir, &counts)
+    {
         faults.push(fault);
     }
     match journal::write_record(&place.run_dir, report.record, context) {

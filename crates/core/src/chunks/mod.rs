@@ -236,10 +236,10 @@ impl PartialEq for Chunks {
     }
 }
 
-impl From<Unpacked> for Chunks {
+impl From<&Unpacked> for Chunks {
     /// Packs them.
-    fn from(all: Unpacked) -> Self {
-        Self(if all.at.is_empty() { Form::None } else { Form::Packed(packed::write(&all)) })
+    fn from(all: &Unpacked) -> Self {
+        Self(if all.at.is_empty() { Form::None } else { Form::Packed(packed::write(all)) })
     }
 }
 

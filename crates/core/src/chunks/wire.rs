@@ -63,25 +63,24 @@ struct In {
 }
 
 impl Unpacked {
-    /// Takes the lists of a line: the first stamp and the gaps, and what repeats with how often.
+    /// Sets what the chunks at hand are, from what repeats with how often.
     ///
     /// # Errors
-    /// The numbers of what repeats do not add up to the chunks.
-    pub fn fill(
+    /// The numbers do not add up to the chunks.
+    pub fn set_alike(
         &mut self,
-        first: Stamp,
-        gaps: impl IntoIterator<Item = i64>,
         channels: &[(OutputChannel, usize)],
         tokens: &[(Option<u32>, usize)],
     ) -> Result<(), String> {
-        self.clear();
-        self.at.push(first);
-        let mut at = first.0;
-        self.at.extend(gaps.into_iter().map(|gap| {
-            at = at.wrapping_add(gap as u64);
-            Stamp(at)
-        }));
         let chunks = self.at.len();
+        self.alike.clear();
+        if let ([(channel, of_channels)], [(tokens, of_tokens)]) = (channels, tokens)
+            && *of_channels == chunks
+            && *of_tokens == chunks
+        {
+            self.alike.push(Alike { chunks, channel: *channel, tokens: *tokens });
+            return Ok(());
+        }
         let of_channels = channels.iter().map(|(_, times)| *times).try_fold(0, usize::checked_add);
         let of_tokens = tokens.iter().map(|(_, times)| *times).try_fold(0, usize::checked_add);
         for (name, sum) in [("channels", of_channels), ("tokens", of_tokens)] {
@@ -89,19 +88,17 @@ impl Unpacked {
                 return Err(format!("its `{name}` are not those of {chunks} chunks"));
             }
         }
-        let mut counts = tokens.iter().filter(|(_, times)| *times > 0);
-        let (mut tokens, mut left) = counts.next().copied().unwrap_or((None, 0));
+        let mut counts = tokens.iter().copied().filter(|(_, times)| *times > 0);
+        let mut current = counts.next();
         for (channel, times) in channels {
             let mut times = *times;
-            while times > 0 {
+            while times > 0
+                && let Some((tokens, left)) = current
+            {
                 let now = times.min(left);
-                if now > 0 {
-                    self.alike.push(Alike { chunks: now, channel: *channel, tokens });
-                }
-                (times, left) = (times - now, left - now);
-                if left == 0 {
-                    (tokens, left) = counts.next().copied().unwrap_or((None, usize::MAX));
-                }
+                self.alike.push(Alike { chunks: now, channel: *channel, tokens });
+                times -= now;
+                current = if left > now { Some((tokens, left - now)) } else { counts.next() };
             }
         }
         Ok(())
@@ -134,14 +131,20 @@ impl<'de> Visitor<'de> for Any {
         while let Some(chunk) = list.next_element::<Chunk>()? {
             all.push(chunk);
         }
-        Ok(all.into())
+        Ok((&all).into())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Chunks, A::Error> {
         let read = In::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
         let mut all = Unpacked::default();
-        all.fill(read.first_ns, read.gaps_ns, &read.channels, &read.tokens).map_err(Error::custom)?;
-        Ok(all.into())
+        let mut at = read.first_ns.0;
+        all.at.push(read.first_ns);
+        all.at.extend(read.gaps_ns.into_iter().map(|gap| {
+            at = at.wrapping_add(gap as u64);
+            Stamp(at)
+        }));
+        all.set_alike(&read.channels, &read.tokens).map_err(Error::custom)?;
+        Ok((&all).into())
     }
 }
 

@@ -24,6 +24,7 @@ use crate::record::{
     ClientUsage, Ending, GridIntensity, RequestRecord, RunRecord, SamplerStats, ServerCounters, TokenCount,
     TokenCountSource,
 };
+use crate::store::{StoredText, needs_counting};
 use serde_json::{Map, Value};
 
 pub use load::Script;
@@ -128,7 +129,7 @@ pub async fn run(plan: Plan, mut parts: Parts) -> RunRecord {
     record.unmeasured.extend(outcome.unmeasured);
     record.warnings.extend(outcome.warnings);
     (record.requests, record.ending) = (outcome.requests, outcome.ending);
-    count_tokens(&*backend, &mut record, stop.is_cancelled()).await;
+    count_tokens(&*backend, &mut record, outcome.texts, stop.is_cancelled()).await;
     backend.close().await;
     record.backend = backend.info();
     record.synthetic |= record.backend.synthetic;
@@ -179,9 +180,14 @@ fn keep_sampled(record: &mut RunRecord, sampled: Sampled) {
 
 /// Counts the tokens that no server counted, and forgets texts that are not to be kept. Bounded, and shorter after a
 /// stop: reports are waiting.
-async fn count_tokens(backend: &dyn Backend, record: &mut RunRecord, stopped: bool) {
+async fn count_tokens(
+    backend: &dyn Backend,
+    record: &mut RunRecord,
+    texts: Vec<(usize, StoredText)>,
+    stopped: bool,
+) {
     let limit = if stopped { COUNTING_AFTER_STOP } else { COUNTING };
-    let counting = count_missing_tokens(backend, &mut record.requests);
+    let counting = count_missing_tokens(backend, &mut record.requests, texts);
     if tokio::time::timeout(limit, counting).await.is_err() {
         let seconds = limit.as_secs();
         record.warnings.push(format!("counting tokens took longer than {seconds} s and was given up"));
@@ -270,17 +276,20 @@ async fn settled_counters(backend: &dyn Backend, busy: bool) -> Option<ServerCou
 }
 
 /// Where the server gave no count, asks the backend's tokenizer, after the load so that it costs no latency.
-async fn count_missing_tokens(backend: &dyn Backend, requests: &mut [RequestRecord]) {
-    for request in requests {
-        let generation = &mut request.generation;
-        let counted =
-            matches!(&generation.completion_tokens, Some(count) if count.source != TokenCountSource::Chunks);
-        if !counted
-            && generation.error.is_none()
-            && let Some(text) = &generation.text
+async fn count_missing_tokens(
+    backend: &dyn Backend,
+    requests: &mut [RequestRecord],
+    stored: Vec<(usize, StoredText)>,
+) {
+    let mut stored = stored.into_iter().peekable();
+    for (place, request) in requests.iter_mut().enumerate() {
+        let elsewhere = stored.next_if(|(of, _)| *of == place).and_then(|(_, text)| text.read().ok());
+        if needs_counting(request)
+            && let Some(text) = request.generation.text.as_ref().or(elsewhere.as_ref())
             && let Some(tokens) = backend.count_tokens(text).await
         {
-            generation.completion_tokens = Some(TokenCount { tokens, source: TokenCountSource::Tokenizer });
+            let count = TokenCount { tokens, source: TokenCountSource::Tokenizer };
+            request.generation.completion_tokens = Some(count);
         }
     }
 }

@@ -4,8 +4,12 @@
 //! not be written whole is taken back. The load and the sampler never wait for the disk; a thread of the journal's own
 //! does. Refuses to know any figure.
 
+mod blocks;
+mod line;
 mod line_file;
 mod read;
+mod recount;
+mod spill;
 mod stored;
 
 use std::path::{Path, PathBuf};
@@ -15,13 +19,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use ai_energy_core::energy::GpuSample;
+use ai_energy_core::store::Store;
 use ai_energy_core::{Channel, EnergyReading, Fault, FaultKind, Observer, RequestRecord, RunRecord, Written};
 use serde::Serialize;
 
-use crate::files::{io_fault, make_folder, write_whole};
+use crate::files::{io_fault, make_folder};
 use line_file::LineFile;
 
 pub use read::{read_gpu_states, read_readings, read_requests};
+pub use recount::{recount, replace_requests};
+pub use spill::Spill;
 pub use stored::{Context, RECORD_FILE_NAME, StoredRun, read_run, write_record};
 
 /// One request a line, in the order they ended.
@@ -56,6 +63,7 @@ pub struct Journal {
     entries: Sender<Entry>,
     channels_sent: AtomicBool,
     keep_text: bool,
+    store: Arc<Spill>,
     failed: Arc<AtomicBool>,
     writer: Mutex<Option<JoinHandle<Outcome>>>,
 }
@@ -88,6 +96,7 @@ impl Journal {
             entries,
             channels_sent: AtomicBool::new(false),
             keep_text: true,
+            store: Arc::new(Spill::within(dir)),
             failed,
             writer: Mutex::new(Some(writer)),
         })
@@ -137,6 +146,10 @@ impl Observer for Journal {
         self.hand_over(Entry::Request(record));
     }
 
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::clone(&self.store) as Arc<dyn Store>)
+    }
+
     fn readings(&self, channels: &[Channel], readings: &[EnergyReading]) {
         if !self.channels_sent.swap(true, Ordering::Relaxed) {
             self.hand_over(Entry::Channels(channels.to_vec()));
@@ -147,24 +160,6 @@ impl Observer for Journal {
     fn gpu_states(&self, samples: &[GpuSample]) {
         self.hand_over(Entry::GpuStates(samples.to_vec()));
     }
-}
-
-/// Writes `requests.jsonl` anew, as a whole, from a finished run's records: the journal's lines were written before
-/// tokens that no server counted were counted.
-///
-/// # Errors
-/// The file cannot be written; the journal's own stays.
-pub fn replace_requests<'a>(
-    dir: &Path,
-    requests: impl IntoIterator<Item = &'a RequestRecord>,
-) -> Result<Written, Fault> {
-    let path = dir.join(REQUESTS_FILE_NAME);
-    let mut lines = Vec::new();
-    for request in requests {
-        push_line(&mut lines, &path, request)?;
-    }
-    write_whole(&path, &lines)?;
-    Ok(Written::at(&path))
 }
 
 fn push_line<T: Serialize>(lines: &mut Vec<u8>, path: &Path, value: &T) -> Result<(), Fault> {

@@ -1,22 +1,58 @@
 //! Reads a journal back. A last line that was cut (by a kill or a crash) is left out; any other bad line is an error.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use ai_energy_core::energy::GpuSample;
-use ai_energy_core::{Channel, EnergyReading, Fault, FaultKind, RequestRecord};
+use ai_energy_core::record::PhaseKind;
+use ai_energy_core::store::Bound;
+use ai_energy_core::{Channel, EnergyReading, Fault, RequestRecord};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use super::blocks::{self, Sink, wrong_line};
+use super::line::{self, Room};
 
 /// The requests of a `requests.jsonl`, in the order they ended.
 ///
 /// # Errors
 /// The file cannot be read, or a line other than a cut last one is no request.
 pub fn read_requests(path: &Path) -> Result<Vec<RequestRecord>, Fault> {
-    let mut requests = Vec::new();
-    for_each_line(path, |line| parse(line).map(|request| requests.push(request)))?;
-    Ok(requests)
+    blocks::read(path, Vec::new(), parse_request)
+}
+
+/// The measured requests of a `requests.jsonl` and the others, what they hold being kept within a bound.
+///
+/// # Errors
+/// As [`read_requests`].
+pub(super) fn read_bounded(
+    path: &Path,
+    bound: Bound,
+) -> Result<(Vec<RequestRecord>, Vec<RequestRecord>), Fault> {
+    let sorted =
+        blocks::read(path, Sorted { bound, measured: Vec::new(), others: Vec::new() }, parse_request)?;
+    Ok((sorted.measured, sorted.others))
+}
+
+fn parse_request(line: &[u8], room: &mut Room) -> Result<RequestRecord, String> {
+    line::parse(line, room).map_or_else(|| parse(line), Ok)
+}
+
+/// Requests by whether they are measured.
+struct Sorted {
+    bound: Bound,
+    measured: Vec<RequestRecord>,
+    others: Vec<RequestRecord>,
+}
+
+impl Sink<RequestRecord> for Sorted {
+    fn take(&mut self, requests: Vec<RequestRecord>) {
+        for mut request in requests {
+            // Its text is in the file, and its tokens were counted by the run or never will be.
+            self.bound.take(&mut request);
+            let measured = request.offer.phase == PhaseKind::Load;
+            if measured { &mut self.measured } else { &mut self.others }.push(request);
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -24,25 +60,49 @@ struct ChannelLine {
     channels: Vec<Channel>,
 }
 
+/// A line of a `readings.jsonl`.
+enum Line {
+    Channels(Vec<Channel>),
+    Reading(EnergyReading),
+}
+
+fn reading_line(line: &[u8]) -> Result<Line, String> {
+    let first =
+        |cause| parse(line).map(|first: ChannelLine| Line::Channels(first.channels)).map_err(|_| cause);
+    parse(line).map(Line::Reading).or_else(first)
+}
+
 /// The channels and readings of a `readings.jsonl`.
 ///
 /// # Errors
 /// The file cannot be read, or a line other than a cut last one is not what it should be.
 pub fn read_readings(path: &Path) -> Result<(Vec<Channel>, Vec<EnergyReading>), Fault> {
-    let mut channels: Option<Vec<Channel>> = None;
-    let mut readings = Vec::new();
-    for_each_line(path, |line| match &channels {
-        None => parse(line).map(|first: ChannelLine| channels = Some(first.channels)),
-        Some(channels) => {
-            let reading: EnergyReading = parse(line)?;
-            if usize::from(reading.channel) >= channels.len() {
-                return Err(format!("names channel {} of {}", reading.channel, channels.len()));
+    let lines = blocks::read(path, Vec::new(), |line, (): &mut ()| reading_line(line))?;
+    let mut channels = Vec::new();
+    let mut readings = Vec::with_capacity(lines.len().saturating_sub(1));
+    for (number, line) in lines.into_iter().enumerate() {
+        match line {
+            Line::Channels(first) if number == 0 => channels = first,
+            Line::Reading(reading) if number > 0 && usize::from(reading.channel) < channels.len() => {
+                readings.push(reading);
             }
-            readings.push(reading);
-            Ok(())
+            Line::Channels(_) => {
+                return Err(wrong_line(path, number as u64, "lists channels, which only the first does"));
+            }
+            Line::Reading(_) if number == 0 => {
+                return Err(wrong_line(
+                    path,
+                    0,
+                    "is a reading, and the list of channels is missing before it",
+                ));
+            }
+            Line::Reading(reading) => {
+                let cause = format!("names channel {} of {}", reading.channel, channels.len());
+                return Err(wrong_line(path, number as u64, &cause));
+            }
         }
-    })?;
-    Ok((channels.unwrap_or_default(), readings))
+    }
+    Ok((channels, readings))
 }
 
 /// The looks at GPUs of a `gpu_states.jsonl`, by time; none where there is no such file.
@@ -50,42 +110,17 @@ pub fn read_readings(path: &Path) -> Result<(Vec<Channel>, Vec<EnergyReading>), 
 /// # Errors
 /// The file cannot be read, or a line other than a cut last one is no look at a GPU.
 pub fn read_gpu_states(path: &Path) -> Result<Vec<GpuSample>, Fault> {
-    let mut samples = Vec::new();
     if path.exists() {
-        for_each_line(path, |line| parse(line).map(|sample| samples.push(sample)))?;
+        blocks::read(path, Vec::new(), |line, (): &mut ()| parse(line))
+    } else {
+        Ok(Vec::new())
     }
-    Ok(samples)
 }
 
 fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(line).map_err(|error| error.to_string())
-}
-
-fn for_each_line(path: &Path, mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), Fault> {
-    let unreadable = |error: std::io::Error| {
-        Fault::new(FaultKind::Usage, path.display().to_string(), format!("cannot be read: {error}"))
-            .remedy("name the folder of a run")
-    };
-    let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(unreadable)? == 0 {
-            break;
-        }
-        let whole = line.pop_if(|last| *last == b'\n').is_some();
-        match take(&line) {
-            Ok(()) => {}
-            Err(_) if !whole => {
-                tracing::warn!(path = %path.display(), line = number, "the last line is cut and was left out");
-                break;
-            }
-            Err(cause) => {
-                let cause = format!("line {number} {cause}");
-                return Err(Fault::new(FaultKind::Usage, path.display().to_string(), cause)
-                    .remedy("remove that line, or restore the file"));
-            }
-        }
-    }
-    Ok(())
+    serde_json::from_slice(line).map_err(|error| match std::str::from_utf8(line) {
+        Err(_) => "is not UTF-8".to_owned(),
+        Ok(_) if error.is_data() => format!("is not what this file holds, or of another version: {error}"),
+        Ok(_) => format!("is no JSON: {error}"),
+    })
 }

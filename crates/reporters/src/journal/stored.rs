@@ -4,22 +4,30 @@
 //! of the figures as they were given without knowing them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ai_energy_core::energy::last_states;
 use ai_energy_core::record::{Ending, Phase, PhaseKind};
-use ai_energy_core::{Fault, FaultKind, RequestRecord, RunRecord, Stamp, Written};
+use ai_energy_core::store::Bound;
+use ai_energy_core::{Fault, FaultKind, RunRecord, Stamp, Written};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::read::read_bounded;
+use super::spill::Spill;
 use super::{GPU_STATES_FILE_NAME, READINGS_FILE_NAME, REQUESTS_FILE_NAME};
-use super::{read_gpu_states, read_readings, read_requests};
+use super::{read_gpu_states, read_readings};
 use crate::files::write_whole;
 
 /// The record without its long lists.
 pub const RECORD_FILE_NAME: &str = "record.json";
 
-/// The shape of the file. One more than the program knows is refused; older ones are read.
-const RECORD_SCHEMA_VERSION: u32 = 1;
+/// The shape of the file and of those beside it: 2 since `requests.jsonl` has gaps instead of a list a token. One more than
+/// the program knows is refused; older ones are read.
+const RECORD_SCHEMA_VERSION: u32 = 2;
+
+/// Bytes of token times that are held in memory; those of further requests go to a file without a name.
+const IN_MEMORY: usize = 256 << 20;
 
 /// What belongs to a run and is no observation: the config that reports quote, and what the figures were computed with.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -83,9 +91,9 @@ pub fn write_record(dir: &Path, record: &RunRecord, context: &Context) -> Result
 pub fn read_run(dir: &Path) -> Result<StoredRun, Fault> {
     let path = dir.join(RECORD_FILE_NAME);
     let FileIn { context, mut record, .. } = read_file(&path)?;
-    let requests = read_requests(&dir.join(REQUESTS_FILE_NAME))?;
-    let measured = |request: &RequestRecord| request.offer.phase == PhaseKind::Load;
-    (record.requests, record.unmeasured) = requests.into_iter().partition(measured);
+    // Not in the run's folder: that may be somebody else's to write in.
+    let bound = Bound::new(IN_MEMORY, Some(Arc::new(Spill::within(&std::env::temp_dir()))));
+    (record.requests, record.unmeasured) = read_bounded(&dir.join(REQUESTS_FILE_NAME), bound)?;
     (record.channels, record.readings) = read_readings(&dir.join(READINGS_FILE_NAME))?;
     record.gpu_samples = read_gpu_states(&dir.join(GPU_STATES_FILE_NAME))?;
     let cut = record.ending == Ending::Unfinished;

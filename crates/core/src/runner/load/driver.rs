@@ -19,6 +19,7 @@ use crate::plan::Plan;
 use crate::prompt::{FollowUp, FormattedPrompt, GenerationParams, Message, PromptContent, Role};
 use crate::record::{ConversationTurn, Ending, ErrorClass, Generation, Offer, RequestRecord};
 use crate::runner::Stop;
+use crate::store::{Bound, IN_MEMORY, StoredText};
 
 /// A request that is running.
 struct Started {
@@ -50,6 +51,9 @@ pub(super) struct Driver<'a> {
     drain: Option<Stamp>,
     requests: Vec<RequestRecord>,
     unmeasured: Vec<RequestRecord>,
+    bound: Bound,
+    /// Texts that are still to be counted, by the place of their request.
+    texts: Vec<(usize, StoredText)>,
     ending: Ending,
     textless: bool,
 }
@@ -72,6 +76,8 @@ impl<'a> Driver<'a> {
             drain: None,
             requests: Vec::with_capacity(offered.prompts.len()),
             unmeasured: Vec::new(),
+            bound: Bound::new(IN_MEMORY, offered.observers.iter().find_map(|observer| observer.store())),
+            texts: Vec::new(),
             ending: Ending::Complete,
             textless: false,
         }
@@ -107,6 +113,7 @@ impl<'a> Driver<'a> {
         Outcome {
             requests: self.requests,
             unmeasured: self.unmeasured,
+            texts: self.texts,
             start,
             // Where a cool-down keeps the load up, it does not run out.
             drain: self.drain.filter(|_| !self.left_out && cool_down.is_none()),
@@ -237,7 +244,8 @@ impl<'a> Driver<'a> {
             (error.id(), ended_with(self.offered.clock.now(), ErrorClass::Engine, message))
         });
         let Some(Started { id, scheduled, offer, prompt }) = self.started.remove(&task) else { return };
-        let record = RequestRecord { id, prompt_index: prompt.index, scheduled, offer, generation };
+        let mut record = RequestRecord { id, prompt_index: prompt.index, scheduled, offer, generation };
+        record.generation.chunks.pack();
         self.judge(&record);
         let goes_on = self.go_on(&record, &prompt);
         if let Some(course) = course.filter(|_| !goes_on) {
@@ -249,9 +257,13 @@ impl<'a> Driver<'a> {
         for observer in self.offered.observers.iter() {
             observer.request_ended(&record);
         }
-        let list =
-            if record.offer.phase == PhaseKind::Load { &mut self.requests } else { &mut self.unmeasured };
-        list.push(record);
+        let text = self.bound.take(&mut record);
+        if record.offer.phase == PhaseKind::Load {
+            self.texts.extend(text.map(|text| (self.requests.len(), text)));
+            self.requests.push(record);
+        } else {
+            self.unmeasured.push(record);
+        }
     }
 
     /// Sends the next turn of the conversation that a request belongs to, after the user's thinking; `false` where there

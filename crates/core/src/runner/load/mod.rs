@@ -20,6 +20,7 @@ use crate::phase::{Phase, PhaseKind};
 use crate::plan::Plan;
 use crate::prompt::{FollowUp, FormattedPrompt};
 use crate::record::{Ending, RequestRecord};
+use crate::store::StoredText;
 use driver::Driver;
 
 /// What the load holds beside its prompts. The default is nothing of it.
@@ -50,6 +51,8 @@ pub(super) struct Outcome {
     pub(super) requests: Vec<RequestRecord>,
     /// The others.
     pub(super) unmeasured: Vec<RequestRecord>,
+    /// Texts whose tokens are still to be counted and that are not in memory, by their request's place among the measured.
+    pub(super) texts: Vec<(usize, StoredText)>,
     /// When the first measured step began.
     pub(super) start: Stamp,
     /// When the load began to run out; `None` where some measured request was never sent.
@@ -69,6 +72,7 @@ impl Outcome {
         Self {
             requests: Vec::new(),
             unmeasured: Vec::new(),
+            texts: Vec::new(),
             start,
             drain: None,
             end: start,
