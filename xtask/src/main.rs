@@ -13,7 +13,7 @@ cargo xtask JOB
   docs        writes the documents that are generated (config schema, command line reference)
   libtorch    gets the PyTorch libraries and builds the engine against them [--fetch-only] [--debug]
   fixtures    makes the engine's fixtures anew from transformers and says what changed [--accept] [NAME...]
-  bench       ratios and agreements measured side by side; never decides a test [agreement|startup|client|energy|engine]
+  bench       ratios and agreements measured side by side; never decides a test [agreement|startup|client|results|energy|engine]
 ";
 
 fn main() -> ExitCode {

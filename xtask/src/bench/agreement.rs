@@ -91,7 +91,7 @@ fn compare(requests: &[Value], truth: &Value) -> Result<Errors> {
         let client = span(&request["sent_ns"], &request["first_token_ns"])?;
         let server = span(&truth["arrival_ns"], &truth["first_token_ns"])?;
         errors.ttft.push((client - server).abs());
-        let seen = times(&request["chunks"], 0);
+        let seen = stamps(&request["chunks"]);
         let written: Vec<Value> = truth["writes"]
             .as_array()
             .into_iter()
@@ -121,6 +121,18 @@ fn span(from: &Value, to: &Value) -> Result<f64> {
     Ok((to as f64 - from as f64) / 1e6)
 }
 
+/// When the chunks of a request came, in milliseconds.
+fn stamps(chunks: &Value) -> Vec<f64> {
+    let gaps = chunks["gaps_ns"].as_array().into_iter().flatten().filter_map(Value::as_u64);
+    let mut at = 0;
+    let mut all = Vec::new();
+    for gap in chunks["first_ns"].as_u64().into_iter().chain(gaps) {
+        at += gap;
+        all.push(at as f64 / 1e6);
+    }
+    all
+}
+
 /// The stamps of a list of arrays, at one position of each, in milliseconds.
 fn times(list: &Value, position: usize) -> Vec<f64> {
     list.as_array()
@@ -139,7 +151,7 @@ mod tests {
     #[test]
     fn errors_are_those_of_paired_requests() {
         let requests = [json!({"id": "b", "sent_ns": 0, "first_token_ns": 3_000_000,
-            "chunks": [[3_000_000, "content", 1], [5_000_000, "content", 1]], "completion_tokens": {"tokens": 3}})];
+            "chunks": {"first_ns": 3_000_000, "gaps_ns": [2_000_000]}, "completion_tokens": {"tokens": 3}})];
         let truth = json!({"requests": [
             {"request_id": "a", "arrival_ns": 0, "first_token_ns": 9, "writes": []},
             {"request_id": "b", "arrival_ns": 10, "first_token_ns": 2_000_010, "completion_tokens": 3,

@@ -6,6 +6,7 @@ mod client;
 mod energy;
 mod engine;
 mod floor;
+mod results;
 mod server;
 mod startup;
 mod streams;
@@ -16,7 +17,8 @@ use std::path::{Path, PathBuf};
 use crate::{say, shell};
 
 /// Runs one benchmark, or those of the client: `agreement`, `startup`, `client`; `energy` holds the error budget
-/// against many random cases of known energy (`--seed N`, `--cases N`); `engine` needs more than this tree.
+/// against many random cases of known energy (`--seed N`, `--cases N`); `results` summarises the folder of a large run
+/// (`--requests N`, `--seed N`); `engine` needs more than this tree.
 ///
 /// # Errors
 /// The release build fails, or a benchmark cannot be run.
@@ -45,8 +47,11 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
             client::run(&program)?;
             streams::run(root, &program)
         }
+        Some("results") => results::run(root, &program, arguments.get(1..).unwrap_or_default()),
         Some(other) => {
-            bail!("there is no benchmark `{other}`: known are startup, agreement, client, energy, engine")
+            bail!(
+                "there is no benchmark `{other}`: known are startup, agreement, client, results, energy, engine"
+            )
         }
     }
 }
