@@ -110,12 +110,6 @@ pub(crate) fn end_to_end(request: &RequestRecord) -> Option<f64> {
     since_origin(request, Some(request.generation.end))
 }
 
-/// From when a request could go to sending, s.
-fn schedule_lag(request: &RequestRecord) -> Option<f64> {
-    let free = request.offer.admitted.unwrap_or(request.scheduled);
-    Some(request.generation.sent?.seconds_since(free).0)
-}
-
 /// Time that a bound on requests in flight held a planned request back, s.
 fn queueing(request: &RequestRecord) -> Option<f64> {
     Some(request.offer.admitted?.seconds_since(request.scheduled).0)
