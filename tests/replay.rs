@@ -81,7 +81,7 @@ fn a_folder_that_is_no_run_or_is_damaged_is_named() {
     summarize(&bench, &folder, &[]).expect(2).says(&["requests.jsonl", "line 1"]);
     std::fs::write(folder.join("requests.jsonl"), &whole).unwrap();
     let record = std::fs::read_to_string(folder.join("record.json")).unwrap();
-    let newer = record.replacen("\"schema_version\": 1", "\"schema_version\": 99", 1);
+    let newer = record.replacen("\"schema_version\": 2", "\"schema_version\": 99", 1);
     assert_ne!(newer, record);
     std::fs::write(folder.join("record.json"), newer).unwrap();
     summarize(&bench, &folder, &[]).expect(2).says(&["version 99", "newer"]);
