@@ -200,6 +200,9 @@ pub struct ConfigSource {
     /// Where run folders are made [key: output_dir]
     #[arg(short, long, value_name = "DIR", help_heading = "Shortcuts for config keys")]
     pub output_dir: Option<String>,
+    /// Formats to write besides the standard ones, for example markdown,parquet [key: reporter.type]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Shortcuts for config keys")]
+    pub report: Vec<String>,
     /// How requests are offered.
     #[command(flatten)]
     pub load: LoadArgs,

@@ -16,6 +16,8 @@ pub mod progress;
 pub mod redact;
 pub mod reference;
 pub mod registry;
+pub mod repeat;
+pub mod report_reference;
 pub mod resolve;
 pub mod session;
 pub mod settings;

@@ -20,6 +20,8 @@ pub struct Prepared {
     results_dir: Option<PathBuf>,
     output_dir: PathBuf,
     collected_file: Option<PathBuf>,
+    /// Whether rows are what is collected; the format of lines knows its file itself.
+    collects_rows: bool,
     emissions_dir: Option<PathBuf>,
 }
 
@@ -33,6 +35,7 @@ pub fn prepare(settings: &Settings, environment: Lookup<'_>) -> Result<Prepared,
         results_dir: environment("RESULTS_DIR").filter(|path| !path.is_empty()).map(PathBuf::from),
         output_dir: PathBuf::from(&settings.output_dir),
         collected_file: settings.reporter.output_file.clone(),
+        collects_rows: settings.reporter.collected_rows().is_some(),
         emissions_dir: settings.metrics.output_dir.clone(),
     };
     place::check_writable(prepared.results_dir.as_ref().unwrap_or(&prepared.output_dir))?;
@@ -58,7 +61,7 @@ impl Prepared {
         };
         let place = Place {
             run_dir,
-            collected_file: self.collected_file.clone(),
+            collected_file: self.collected_file.clone().filter(|_| self.collects_rows),
             emissions_dir: self.emissions_dir.clone(),
         };
         Ok((place, moved))

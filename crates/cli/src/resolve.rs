@@ -196,6 +196,7 @@ fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
         ("scenario.generate_kwargs.max_new_tokens", number(source.max_tokens), "--max-tokens"),
         ("scenario.generate_kwargs.seed", source.seed.map(|seed| json!(seed)), "--seed"),
         ("output_dir", text(&source.output_dir), "--output-dir"),
+        ("reporter.type", (!source.report.is_empty()).then(|| json!(source.report)), "--report"),
     ];
     all.into_iter()
         .chain(source.load.keys())

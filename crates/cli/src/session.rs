@@ -13,6 +13,7 @@ use ai_energy_core::{
 };
 use ai_energy_metrics::{GpuChoice, ProcessMeter, Roots, grid};
 use ai_energy_reporters::Journal;
+use ai_energy_reporters::html::run::{COMMAND_KEY, REPEAT_KEY};
 use serde_json::{Map, Value};
 
 use crate::args::{Globals, OutputFormat};
@@ -27,6 +28,8 @@ use crate::{advice, assemble, redact, resolve, workload};
 pub struct Session {
     /// The resolved settings.
     pub settings: Settings,
+    /// How to run the same again.
+    pub repeat: String,
     /// The resolved config for reports, without secrets.
     pub config: Map<String, Value>,
     /// What runs the model, validated.
@@ -63,6 +66,7 @@ impl Session {
             Value::Object(config) => config,
             _ => Map::new(),
         };
+        let repeat = crate::repeat::command(&loaded);
         let named = *resolve::origin(&loaded, "scenario.dataset_name") != Origin::Default;
         let mut settings = measured_gpus(loaded, std::env::var(VISIBLE_ENV).ok().as_deref())?;
         let kind = assemble::backend_kind(&settings)?;
@@ -91,6 +95,7 @@ impl Session {
         let dataset = prompts.info;
         let session = Self {
             settings,
+            repeat,
             config,
             backend,
             checks,
@@ -161,13 +166,21 @@ impl Session {
             calibration: crate::calibration::of_this_client(&roots),
             started_at: crate::place::rfc3339(SystemTime::now()),
             grid,
-            environment: ai_energy_metrics::environment(&roots),
+            environment: environment(&roots, self.repeat),
             warnings,
         };
         let record = runner::run(plan, parts).await;
         progress.finish();
         record
     }
+}
+
+/// The machine and the programs, and the command that ran here.
+fn environment(roots: &Roots, repeat: String) -> Map<String, Value> {
+    let mut environment = ai_energy_metrics::environment(roots);
+    environment.insert(COMMAND_KEY.to_owned(), crate::repeat::typed(std::env::args_os()).into());
+    environment.insert(REPEAT_KEY.to_owned(), repeat.into());
+    environment
 }
 
 /// The grid's intensity of the hour, where the settings name a zone and the environment holds a token.

@@ -31,6 +31,7 @@ fn section(
         if !schema.is_section(property) {
             return !is_empty_map(schema, property, item);
         }
+        name_the_kind(schema, property, item);
         path.push(key.clone());
         let keep = match &item.data {
             Data::Map(_) => {
@@ -48,6 +49,17 @@ fn section(
         path.pop();
         keep
     });
+}
+
+/// A list where a section belongs names its kinds, where its key `type` takes a list: `reporter: [csv, html]`.
+fn name_the_kind(schema: &Schema, section: &Value, item: &mut Node) {
+    let takes_list = |kind: &Value| {
+        schema.branches(kind).into_iter().any(|branch| crate::schema::types(branch).contains(&"array"))
+    };
+    if matches!(item.data, Data::List(_)) && schema.property(section, "type").is_some_and(takes_list) {
+        let list = std::mem::replace(item, Node::new(Data::Null, item.origin.clone()));
+        item.data = Data::Map([("type".to_owned(), list)].into_iter().collect());
+    }
 }
 
 /// A free map written as a heading with nothing below it.

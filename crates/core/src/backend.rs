@@ -17,7 +17,7 @@ use crate::runner::Stop;
 use crate::server::ServerSample;
 
 /// What a backend is, for reports.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BackendInfo {
     /// The registry's name, for example `vllm`.
     pub backend: String,
@@ -36,7 +36,7 @@ pub struct BackendInfo {
 }
 
 /// How a check went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckOutcome {
     /// As it should be.
@@ -46,7 +46,7 @@ pub enum CheckOutcome {
 }
 
 /// One thing that `validate` looked at and found usable. What is not usable is a [`Fault`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Check {
     /// What was looked at, for example `server reachable`.
     pub name: String,

@@ -8,7 +8,20 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::units::Seconds;
 
 /// An instant of a run: nanoseconds since the run's origin on the monotonic clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Stamp(pub u64);
 

@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::prompt::{FollowUp, Prompt};
 
 /// What a run keeps of its dataset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DatasetInfo {
     /// Name as configured: a hub id, a path, or a built-in name.
     pub name: String,

@@ -11,7 +11,9 @@ use crate::clock::{Clock, Stamp};
 use crate::figure::Provenance;
 
 /// What a channel's energy is spent in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Domain {
     /// Accelerators.
@@ -37,7 +39,7 @@ impl Domain {
 }
 
 /// How a channel's values are to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum ChannelKind {
     /// A counter in microjoules that only rises, and starts again at 0 after `wrap_microjoules` (`None`: never).
@@ -54,7 +56,20 @@ pub enum ChannelKind {
 
 /// Which joules a channel sees: its place in the tree of what contains what. One table in the crate of the sources
 /// decides from it which of several channels counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// What the domain says, and nothing is known about what lies within it.
@@ -83,7 +98,7 @@ pub enum Scope {
 }
 
 /// Where a channel's gain error comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GainSource {
     /// Not stated.
@@ -100,7 +115,7 @@ pub enum GainSource {
 }
 
 /// What an error budget starts from, beside the gain's interval.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Instrument {
     /// How often the value is renewed, in milliseconds, where that is known beforehand: a sensor's update period, a
@@ -127,7 +142,7 @@ impl Instrument {
 }
 
 /// One thing that a source reads.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Channel {
     /// Unique name within a run, for example `nvml:gpu0:energy` or `rapl:package-0`.
     pub name: String,
@@ -179,7 +194,7 @@ pub enum ReadFault {
 }
 
 /// State of one GPU at a moment, for `gpu_stats` and validity.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct GpuState {
     /// Device index.
     pub index: u32,
@@ -287,7 +302,7 @@ pub trait EnergySource: Send {
 }
 
 /// A source that could have been there and is not.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct UnavailableSource {
     /// The source's name in the registry.
     pub source: String,

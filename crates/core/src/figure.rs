@@ -5,7 +5,9 @@
 use serde::{Deserialize, Serialize};
 
 /// How a figure is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Provenance {
     /// Read from an instrument.
@@ -36,7 +38,7 @@ impl Provenance {
 }
 
 /// A value with unit, provenance, source and uncertainty.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Figure {
     /// The value; `None` exactly where `provenance` is [`Provenance::Unavailable`].
     pub value: Option<f64>,

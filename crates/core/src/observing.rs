@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Stamp;
 
 /// What sampling cost and how it went.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SamplerStats {
     /// Rounds of readings.
     pub rounds: u64,
@@ -26,7 +26,7 @@ pub struct SamplerStats {
 }
 
 /// What reading one source cost over the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SourceCost {
     /// Name of the source's first channel.
     pub channel: String,
@@ -39,7 +39,7 @@ pub struct SourceCost {
 }
 
 /// A pause in which the whole machine slept.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Suspension {
     /// The last reading before it, on the run's clock.
     #[serde(rename = "after_ns")]
@@ -52,7 +52,7 @@ pub struct Suspension {
 }
 
 /// Failed readings of one source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SamplerFault {
     /// Name of the source's first channel.
     pub channel: String,

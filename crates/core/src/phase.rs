@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Stamp;
 
 /// What a stretch of the run was for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseKind {
     /// Nothing is sent yet: the model is loaded and waits. Tells the idle power before the load.
@@ -39,7 +41,7 @@ impl PhaseKind {
 }
 
 /// A stretch of the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Phase {
     /// What it was for.
     pub kind: PhaseKind,

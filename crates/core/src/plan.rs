@@ -7,7 +7,7 @@ use crate::prompt::GenerationParams;
 pub use crate::load::LoadPlan;
 
 /// A resolved run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plan {
     /// The run's name, from the config.
     pub name: String,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// One prompt as a dataset gives it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Prompt {
     /// Position in the dataset, from 0; names the prompt across runs.
     pub index: usize,
@@ -43,7 +43,7 @@ pub struct FollowUp {
 }
 
 /// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Instructions to the model.
@@ -66,7 +66,7 @@ impl Role {
 }
 
 /// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -112,7 +112,7 @@ impl FormattedPrompt {
 }
 
 /// What is asked of each generation. `None` means that nothing is sent and the backend's own default holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct GenerationParams {
     /// Most tokens to generate.

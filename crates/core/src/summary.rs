@@ -4,6 +4,7 @@
 
 mod attribution;
 mod codecarbon;
+mod curves;
 mod health;
 mod load;
 mod phases;
@@ -18,6 +19,7 @@ use crate::record::{ErrorClass, TokenCountSource};
 
 pub use attribution::{PrefillDecode, RequestShare, RequestShares};
 pub use codecarbon::CodeCarbonMethod;
+pub use curves::{Curves, DomainPower, RequestTimes};
 pub use health::{CalibratedClient, ClientBound, Health, Lateness, Sign, ThreadCpu};
 pub use load::{Goodput, InterTokenBasis, LoadFigures, Part, ServerFigures, Slice};
 pub use phases::{DomainSplit, Efficiency, EnergySplit, IdlePower, PhaseEnergy, Stretch};
@@ -27,7 +29,7 @@ pub use validity::{Validity, ValidityCheck, Verdict};
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// How many requests there were and how they ended.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Counts {
     /// All requests that were started.
     pub total: usize,
@@ -42,7 +44,7 @@ pub struct Counts {
 }
 
 /// Tokens of the successful requests.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Tokens {
     /// Prompt tokens; `None` where no request has a count.
     pub prompt: Option<u64>,
@@ -63,7 +65,7 @@ pub struct Tokens {
 }
 
 /// A distribution with exact percentiles (linear interpolation between order statistics, Hyndman–Fan type 7).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Distribution {
     /// Unit of every value below.
     pub unit: String,
@@ -77,7 +79,7 @@ pub struct Distribution {
     pub standard_deviation: Option<f64>,
     /// Smallest.
     pub min: f64,
-    /// Median.
+    /// Median: half of the values lie below.
     pub p50: f64,
     /// 90th percentile.
     pub p90: f64,
@@ -92,7 +94,7 @@ pub struct Distribution {
 }
 
 /// Latencies of the successful requests, in seconds; `None` where nothing could be observed.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Latency {
     /// From sending to the first token of any channel. Where the instant was planned beforehand, as in an open loop,
     /// from that instant: what a request waited in the client is part of its latency.
@@ -118,7 +120,7 @@ pub struct Latency {
 }
 
 /// Work per time over the load window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Throughput {
     /// Generated tokens per second.
     pub output_tokens_per_second: Figure,
@@ -129,7 +131,7 @@ pub struct Throughput {
 }
 
 /// Energy of one domain over the load window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DomainEnergy {
     /// What it was spent in.
     pub domain: Domain,
@@ -146,7 +148,7 @@ pub struct DomainEnergy {
 }
 
 /// Energy of one channel over the load window, counted or kept for a cross-check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ChannelEnergy {
     /// The channel's name.
     pub channel: String,
@@ -162,7 +164,7 @@ pub struct ChannelEnergy {
 
 /// Energy of the run and what follows from it. Shares divide the window's whole energy by what succeeded in it, since
 /// the energy of failed requests was spent for the successful ones' sake; `failed` counts stand beside.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Energy {
     /// By domain: always GPU, CPU and RAM, each perhaps unavailable; the node where a source sees it.
     pub domains: Vec<DomainEnergy>,
@@ -211,7 +213,7 @@ impl Energy {
 }
 
 /// Emissions of the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Carbon {
     /// CO2-equivalent of the total energy, g.
     pub emissions: Figure,
@@ -243,7 +245,7 @@ pub struct Carbon {
 }
 
 /// Something the reader should know before trusting a figure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Warning {
     /// A short stable name, for example `window_too_short`.
     pub id: String,
@@ -254,7 +256,7 @@ pub struct Warning {
 }
 
 /// All figures of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Summary {
     /// [`SCHEMA_VERSION`] at the time of writing.
     pub schema_version: u32,
@@ -286,6 +288,9 @@ pub struct Summary {
     pub validity: Validity,
     /// What to know.
     pub warnings: Vec<Warning>,
+    /// What charts are drawn from; empty until reports are to be written, and never in the summary's JSON.
+    #[serde(skip)]
+    pub curves: Curves,
 }
 
 impl Summary {

@@ -111,7 +111,7 @@ pub(crate) fn end_to_end(request: &RequestRecord) -> Option<f64> {
 }
 
 /// Time that a bound on requests in flight held a planned request back, s.
-fn queueing(request: &RequestRecord) -> Option<f64> {
+pub(crate) fn queueing(request: &RequestRecord) -> Option<f64> {
     Some(request.offer.admitted?.seconds_since(request.scheduled).0)
 }
 

@@ -14,6 +14,7 @@ mod blocks;
 pub mod budget;
 pub mod carbon;
 mod codecarbon;
+mod curves;
 mod efficiency;
 pub mod energy;
 pub mod environment;
@@ -39,6 +40,7 @@ mod topology;
 mod validity;
 pub mod warnings;
 
+pub use curves::curves;
 pub use environment::{MachineIdentity, environment, machine_identity};
 pub use location::{Location, check_location};
 pub use meter::{Measurement, Meter};

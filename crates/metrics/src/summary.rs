@@ -8,8 +8,8 @@ use ai_energy_core::energy::Domain;
 use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::record::RequestRecord;
 use ai_energy_core::summary::{
-    ClientBound, Counts, DomainEnergy, Efficiency, Energy, PrefillDecode, RequestShares, SCHEMA_VERSION,
-    Stretch, Summary, Tokens,
+    ClientBound, Counts, Curves, DomainEnergy, Efficiency, Energy, PrefillDecode, RequestShares,
+    SCHEMA_VERSION, Stretch, Summary, Tokens,
 };
 use ai_energy_core::units::JOULES_PER_WATT_HOUR;
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,7 @@ pub fn summarize(record: &RunRecord, options: &SummaryOptions) -> Summary {
         counts,
         tokens,
         warnings,
+        curves: Curves::default(),
     }
 }
 

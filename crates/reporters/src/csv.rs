@@ -4,14 +4,15 @@
 //! corrupted: the row is written in that file's own column order, and if the file lacks a column that the row has a
 //! value for, or is broken, a new file is begun beside it. Refuses to know what the columns mean.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ::csv::{ReaderBuilder, WriterBuilder};
 use ai_energy_core::{Fault, FaultKind, Place, Report, Reporter, Written};
 use serde_json::{Map, Value};
 
 use crate::append::Locked;
-use crate::files::{io_fault, make_folder, same_place, write_whole};
+use crate::collect::collect;
+use crate::files::{io_fault, same_place, write_whole};
 use crate::json::report_value;
 use crate::time::ended_utc;
 
@@ -22,8 +23,6 @@ pub const FILE_NAME: &str = "benchmark_results.csv";
 
 /// The report's sections that become columns, in order.
 const SECTIONS: [&str; 6] = ["config", "summary", "energy", "backend_info", "metrics_metadata", "gpu_stats"];
-/// How many files beside the collecting one are tried before giving up.
-const MOST_SIBLINGS: u32 = 1000;
 
 /// Columns with their values, in order.
 type Row = Vec<(String, String)>;
@@ -47,7 +46,7 @@ impl Reporter for Csv {
             written.push(Written::at(&copy));
         }
         if let Some(file) = &place.collected_file {
-            written.push(collect(file, &row)?);
+            written.push(collect(file, OTHER_SHAPE, |path| append(path, &row))?);
         }
         Ok(written)
     }
@@ -117,36 +116,8 @@ pub(crate) fn header(content: &[u8]) -> Option<Vec<String>> {
     Some(first.iter().map(str::to_owned).collect())
 }
 
-/// Appends the row to `file`, or to the first `file.1`, `file.2`, … whose columns fit.
-fn collect(file: &Path, row: &Row) -> Result<Written, Fault> {
-    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        make_folder(folder)?;
-    }
-    for number in 0..MOST_SIBLINGS {
-        let path = sibling(file, number);
-        if append(&path, row)? {
-            let note = (number > 0).then(|| {
-                format!("{} has other columns or is cut within a cell; it was left as it is", file.display())
-            });
-            return Ok(Written { path, note });
-        }
-    }
-    let cause = format!("it and {MOST_SIBLINGS} files beside it have other columns");
-    Err(Fault::new(FaultKind::Output, file.display().to_string(), cause)
-        .remedy("set reporter.output_file to another name"))
-}
-
-/// `results.csv` for 0, `results.1.csv` for 1.
-fn sibling(file: &Path, number: u32) -> PathBuf {
-    if number == 0 {
-        return file.to_owned();
-    }
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    match file.extension() {
-        Some(extension) => file.with_file_name(format!("{stem}.{number}.{}", extension.to_string_lossy())),
-        None => file.with_file_name(format!("{stem}.{number}")),
-    }
-}
+/// What is wrong with a file that a row does not fit.
+const OTHER_SHAPE: &str = "has other columns or is cut within a cell";
 
 /// Appends the row if the file's columns can hold it; `false` where they cannot, and nothing is written.
 fn append(path: &Path, row: &Row) -> Result<bool, Fault> {
@@ -197,12 +168,5 @@ mod tests {
     fn a_value_without_a_column_or_an_open_quote_forbids_the_file() {
         assert_eq!(align(b"a,b\n", &row()), None);
         assert_eq!(align(b"a,b,c\n1,2,\"cut he", &row()), None);
-    }
-
-    #[test]
-    fn siblings_are_numbered_before_the_extension() {
-        assert_eq!(sibling(Path::new("r/a.b.csv"), 2), Path::new("r/a.b.2.csv"));
-        assert_eq!(sibling(Path::new("r/a"), 1), Path::new("r/a.1"));
-        assert_eq!(sibling(Path::new("r/a.csv"), 0), Path::new("r/a.csv"));
     }
 }

@@ -5,25 +5,33 @@
 
 pub mod ai_energy_score;
 mod append;
+mod collect;
 mod coverage;
 pub mod csv;
 pub mod emissions;
 mod files;
+mod frame;
 pub mod html;
 pub mod journal;
 pub mod json;
+pub mod jsonl;
 pub mod live;
+pub mod markdown;
+mod measures;
+pub mod openmetrics;
 mod options;
+pub mod otlp;
 pub mod place;
 mod registry;
 pub mod request_energy;
+pub mod requests;
 mod sweep;
 pub mod terminal;
 mod time;
 
 pub use journal::Journal;
 pub use live::{LiveMeter, LiveState, render_progress};
-pub use options::{Options, ReporterType};
+pub use options::{Formats, Options};
 pub use registry::{ReporterEntry, all};
 pub use sweep::{Sweep, SweepRow, sweep_cell, write_sweep};
 pub use terminal::{TerminalOptions, render, render_saved};

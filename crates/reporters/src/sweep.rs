@@ -1,4 +1,4 @@
-//! `sweep.json` and `sweep.csv`: one row a level, from runs that each have a folder of their own.
+//! `sweep.json`, `sweep.csv` and `sweep.html`: one row a level, from runs that each have a folder of their own.
 //!
 //! Refuses to compute a figure and to choose a level.
 
@@ -8,6 +8,8 @@ use ai_energy_core::{Fault, FaultKind, Figure, Written};
 use serde::Serialize;
 
 use crate::files::{make_folder, write_whole};
+use crate::html::Page;
+use crate::html::sweep::FILE_NAME;
 
 /// A level of a sweep.
 #[derive(Debug, Clone, Serialize)]
@@ -32,7 +34,7 @@ pub struct Sweep<P> {
     pub rows: Vec<SweepRow<P>>,
 }
 
-/// Writes both files into `dir`; `cells` gives a row's columns by name.
+/// Writes the three files into `dir`; `cells` gives a row's columns by name, `page` shows the same to people.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -40,6 +42,7 @@ pub fn write_sweep<P: Serialize>(
     dir: &Path,
     sweep: &Sweep<P>,
     cells: impl Fn(&P) -> Vec<(&'static str, Option<f64>)>,
+    page: &Page,
 ) -> Result<Vec<Written>, Fault> {
     make_folder(dir)?;
     let fault = |path: &Path, cause: String| Fault::new(FaultKind::Output, path.display().to_string(), cause);
@@ -61,7 +64,9 @@ pub fn write_sweep<P: Serialize>(
     }
     let bytes = lines.into_inner().map_err(|error| fault(&table, error.to_string()))?;
     write_whole(&table, &bytes)?;
-    Ok(vec![Written::at(&path), Written::at(&table)])
+    let shown = dir.join(FILE_NAME);
+    write_whole(&shown, page.render()?.as_bytes())?;
+    Ok(vec![Written::at(&path), Written::at(&table), Written::at(&shown)])
 }
 
 /// A value with its interval, for a table of levels.

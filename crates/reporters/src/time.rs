@@ -27,3 +27,9 @@ pub(crate) fn ended_utc(record: &RunRecord) -> String {
 pub(crate) fn ended_in(record: &RunRecord, zone: TimeZone) -> Option<String> {
     ended(record).map(|time| time.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S").to_string())
 }
+
+/// The wall time at a stamp in nanoseconds since 1970 as a text, as OTLP's JSON has it; `0`, which stands for unknown there,
+/// where the record's start is no time.
+pub(crate) fn at_nanos(record: &RunRecord, stamp: Stamp) -> String {
+    at(record, stamp).map_or_else(|| "0".to_owned(), |time| time.as_nanosecond().to_string())
+}

@@ -80,7 +80,8 @@ pub(super) async fn measure_and_write(
     let context = context(&session, &options);
     let journal = open_journal(&place, &session.settings, context.clone())?;
     let record = session.measure(target.run_id.clone(), stop, Arc::clone(&journal), globals).await;
-    let summary = ai_energy_metrics::summarize(&record, &options);
+    let mut summary = ai_energy_metrics::summarize(&record, &options);
+    summary.curves = ai_energy_metrics::curves(&record);
     let report = Report { record: &record, summary: &summary, config: &context.config };
     let (written, faults) = write_all(report, &place, journal, &context);
     let written = [moved, written].concat();
@@ -96,6 +97,7 @@ fn context(session: &Session, options: &SummaryOptions) -> Context {
         // Numbers, words and nulls alone: nothing in it can fail to become JSON.
         figures: serde_json::to_value(options).unwrap_or_default(),
         without_reports: if options.codecarbon { Vec::new() } else { vec!["emissions".to_owned()] },
+        reporter: session.settings.reporter.clone(),
     }
 }
 

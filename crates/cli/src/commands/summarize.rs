@@ -4,6 +4,7 @@
 
 use ai_energy_core::{Fault, FaultKind, Place, Report, Written};
 use ai_energy_metrics::SummaryOptions;
+use ai_energy_reporters::ReporterEntry;
 use ai_energy_reporters::journal::{self, Context, StoredRun};
 
 use super::run::{exit_of, print_report};
@@ -18,12 +19,18 @@ use crate::exit::{CliError, Exit};
 pub fn summarize(arguments: &SummarizeArgs, globals: &Globals) -> Result<Exit, CliError> {
     let StoredRun { record, context, cut } = journal::read_run(&arguments.folder)?;
     let options = figure_options(&context, arguments)?;
-    let summary = ai_energy_metrics::summarize(&record, &options);
+    let mut summary = ai_energy_metrics::summarize(&record, &options);
+    let writes = cut || arguments.write;
+    if writes {
+        summary.curves = ai_energy_metrics::curves(&record);
+    }
     let report = Report { record: &record, summary: &summary, config: &context.config };
     if cut && !globals.quiet {
         note("note: this run did not come to its end: what it had written by then is summarised");
     }
-    let (written, mut faults) = if cut || arguments.write {
+    let (written, mut faults) = if writes {
+        // What reaches beyond the folder was the run's to do, once.
+        let context = Context { reporter: context.reporter.within_the_folder(), ..context.clone() };
         let place = Place { run_dir: arguments.folder.clone(), collected_file: None, emissions_dir: None };
         write_reports(report, &place, &context)
     } else {
@@ -49,9 +56,12 @@ pub(super) fn write_reports(
     context: &Context,
 ) -> (Vec<Written>, Vec<Fault>) {
     let (mut written, mut faults) = (Vec::new(), Vec::new());
-    let wanted = |name: &str| !context.without_reports.iter().any(|without| without == name);
-    for entry in ai_energy_reporters::all().iter().filter(|entry| wanted(entry.name)) {
-        match (entry.make)().write(report, place) {
+    let switched_off = |name: &str| context.without_reports.iter().any(|without| without == name);
+    let wanted = |entry: &ReporterEntry| {
+        (entry.standard || context.reporter.names(entry.name)) && !switched_off(entry.name)
+    };
+    for entry in ai_energy_reporters::all().iter().filter(|entry| wanted(entry)) {
+        match (entry.make)(&context.reporter).write(report, place) {
             Ok(files) => written.extend(files),
             Err(fault) => faults.push(fault),
         }

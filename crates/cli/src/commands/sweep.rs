@@ -5,6 +5,7 @@
 
 use ai_energy_core::{Fault, FaultKind};
 use ai_energy_metrics::search::{Goal, Kept, Point, Search};
+use ai_energy_reporters::html::sweep::{SweepLevel, SweepPage};
 use ai_energy_reporters::{Sweep, SweepRow, sweep_cell, write_sweep};
 
 use super::run::{Finished, block_on, measure_and_write};
@@ -56,7 +57,15 @@ pub fn sweep(arguments: &SweepArgs, globals: &Globals) -> Result<Exit, CliError>
     let best = plan.search.and_then(|search| search.best(&points));
     let goal = plan.search.map(|search| words(search.goal).to_owned());
     let sweep = Sweep { unit: plan.unit, goal, best, rows };
-    let written = write_sweep(&output_dir, &sweep, cells)?;
+    let levels: Vec<SweepLevel> = sweep.rows.iter().map(shown).collect();
+    let page = SweepPage {
+        unit: sweep.unit,
+        conclusion: &conclusion(&sweep),
+        best: sweep.best,
+        levels: &levels,
+        dir: &output_dir,
+    };
+    let written = write_sweep(&output_dir, &sweep, cells, &page.page())?;
     if arguments.run.format == OutputFormat::Json {
         print_out(&format!("{:#}\n", serde_json::to_value(&sweep).unwrap_or_default()))?;
     } else if !quiet {
@@ -186,6 +195,21 @@ fn cells(point: &Point) -> Vec<(&'static str, Option<f64>)> {
         ("joules_per_output_token", point.energy_per_output_token.value),
         ("joules_per_output_token_ci95", point.energy_per_output_token.ci95),
     ]
+}
+
+/// A level as the page shows it.
+fn shown(row: &SweepRow<Point>) -> SweepLevel {
+    let point = &row.point;
+    SweepLevel {
+        level: point.level,
+        good_share: point.good_share.clone(),
+        requests_per_second: point.requests_per_second.clone(),
+        output_tokens_per_second: point.output_tokens_per_second.clone(),
+        ttft_seconds: point.ttft_seconds,
+        mean_latency_seconds: point.mean_latency_seconds,
+        energy_per_output_token: point.energy_per_output_token.clone(),
+        run_dir: row.run_dir.clone(),
+    }
 }
 
 fn heading(unit: &str) -> String {

@@ -25,7 +25,7 @@ pub use objectives::Objectives;
 pub use profile::{PROFILES, Profile, ProfileStep};
 
 /// How requests come.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "arrivals")]
 pub enum Arrivals {
     /// A new request as soon as one ends.
@@ -52,7 +52,7 @@ pub enum Arrivals {
 }
 
 /// A part of the load.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Step {
     /// Its name in reports, for example `stress` or `8 requests/s`.
     pub name: String,
@@ -137,7 +137,7 @@ impl Step {
 }
 
 /// How requests are offered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LoadPlan {
     /// Requests in flight at a time where `steps` is empty: a closed loop over every prompt once.
     pub concurrency: usize,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Upper limits on a request's latencies, ms. A request is good that keeps all that are set. Goodput is the number of
 /// good requests a second (DistServe, OSDI 2024).
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Objectives {
     /// Time to first token, ms.

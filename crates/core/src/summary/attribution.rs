@@ -9,7 +9,7 @@ use crate::energy::Domain;
 use crate::figure::Figure;
 
 /// Energy of the load by kind of work. Prefill, decode and other add up to the domain's energy.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct PrefillDecode {
     /// The domain that was split; `None` where none could be.
@@ -53,7 +53,7 @@ pub struct RequestShare {
 
 /// How energy was shared among requests that ran together. The shares of all requests, failed ones included, add up to
 /// the domains' energy.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct RequestShares {
     /// The method in one sentence; empty where nothing was shared.

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::figure::Figure;
 
 /// Whether the client limited the load or its latencies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientBound {
     /// Nothing was observed that could tell.
@@ -34,7 +36,7 @@ impl ClientBound {
 }
 
 /// How late something was.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Lateness {
     /// How many were observed.
@@ -48,7 +50,7 @@ pub struct Lateness {
 }
 
 /// One sign that was held against its thresholds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Sign {
     /// A short stable name, for example `event_loop_delay`.
     pub name: String,
@@ -65,7 +67,7 @@ pub struct Sign {
 }
 
 /// CPU time of the threads of one name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ThreadCpu {
     /// Their name.
     pub name: String,
@@ -78,7 +80,7 @@ pub struct ThreadCpu {
 }
 
 /// What a calibration found of this client on this machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CalibratedClient {
     /// When it was made.
     pub made_at: String,
@@ -101,7 +103,7 @@ pub struct CalibratedClient {
 }
 
 /// The client's health.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Health {
     /// Whether the client limited.

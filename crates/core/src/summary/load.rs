@@ -10,7 +10,9 @@ use crate::figure::Figure;
 use crate::load::Objectives;
 
 /// What one value of the inter-token time stands on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum InterTokenBasis {
     /// No chunks were seen: not streamed, or nothing succeeded.
@@ -26,7 +28,7 @@ pub enum InterTokenBasis {
 }
 
 /// How many requests kept the objectives.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Goodput {
     /// The objectives.
     pub objectives: Objectives,
@@ -43,7 +45,7 @@ pub struct Goodput {
 }
 
 /// Figures of a part of the load: its steady part, or one of its steps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Part {
     /// Its name.
     pub name: String,
@@ -67,7 +69,7 @@ pub struct Part {
 }
 
 /// What happened in a slice of the load.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Slice {
     /// Its begin, s since the load's.
     pub start_seconds: f64,
@@ -86,7 +88,7 @@ pub struct Slice {
 }
 
 /// What the server said of itself over the load, beside what the client saw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ServerFigures {
     /// Looks at its metrics.
     pub looks: usize,
@@ -112,7 +114,7 @@ pub struct ServerFigures {
 }
 
 /// How the load went.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct LoadFigures {
     /// When the load began, s since the run's origin.

@@ -8,7 +8,7 @@ use crate::energy::Domain;
 use crate::figure::Figure;
 
 /// Energy over one stretch in its parts.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct EnergySplit {
     /// All energy, J.
@@ -26,7 +26,7 @@ pub struct EnergySplit {
 }
 
 /// [`EnergySplit`] of one domain.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DomainSplit {
     /// What it was spent in.
     pub domain: Domain,
@@ -37,7 +37,9 @@ pub struct DomainSplit {
 
 /// A stretch of the run that energy is told for. The load is all measured requests; ramp, steady part and drain are
 /// its parts and add up to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Stretch {
     /// Before the load, nothing sent.
@@ -75,9 +77,9 @@ impl Stretch {
 }
 
 /// Energy over one stretch of the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PhaseEnergy {
-    /// Which.
+    /// Which stretch.
     pub phase: Stretch,
     /// When it began, s since the run's origin.
     pub start_seconds: f64,
@@ -97,7 +99,7 @@ impl PhaseEnergy {
 }
 
 /// What a domain draws without the load.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct IdlePower {
     /// Which domain.
     pub domain: Domain,
@@ -111,7 +113,7 @@ pub struct IdlePower {
 
 /// What follows from energy, work and time. Shares are of the load's whole energy over what succeeded in it; `net` ones
 /// of the part above idle.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Efficiency {
     /// Total energy per successful request, Wh.

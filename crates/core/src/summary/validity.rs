@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a check, or all of them, found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
@@ -32,7 +32,7 @@ impl Verdict {
 }
 
 /// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ValidityCheck {
     /// A short stable name, for example `window_length`.
     pub name: String,
@@ -45,7 +45,7 @@ pub struct ValidityCheck {
 }
 
 /// Whether the energy figures can be relied on.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Validity {
     /// `invalid` or `warning` where any check is; `unknown` where no energy was measured or modelled; else `ok`.

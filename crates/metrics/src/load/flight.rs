@@ -33,6 +33,11 @@ impl Flight {
         Self { levels: levels.collect() }
     }
 
+    /// From each moment on, so many.
+    pub(crate) fn levels(&self) -> &[(Stamp, i64)] {
+        &self.levels
+    }
+
     /// Most at a time within a window.
     pub(crate) fn peak(&self, window: Window) -> f64 {
         let within = self.levels.iter().filter(|(at, _)| *at >= window.start && *at <= window.end);

@@ -2,7 +2,7 @@
 //!
 //! Every figure follows from the requests' stamps. Refuses to know energy.
 
-mod flight;
+pub(crate) mod flight;
 mod goodput;
 mod part;
 mod server;

@@ -6,6 +6,8 @@
 
 pub mod chart;
 mod page;
+pub mod run;
+pub mod sweep;
 
 pub use chart::{Axis, Bar, Bars, Bin, Chart, Histogram, Legend, Line, Lines, Point, Points, Segment, Shade};
 pub use page::{Block, Card, Cell, Column, Level, Notice, Page, Row, Section, Table};

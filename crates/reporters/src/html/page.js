@@ -8,19 +8,20 @@ for (const plot of document.querySelectorAll(".plot[data-hover]")) {
   let at = -1;
   const show = (number) => {
     at = Math.max(0, Math.min(values.length - 1, number));
-    const [place, text] = values[at], x = place * plot.clientWidth;
+    const [place, text] = values[at], width = svg.clientWidth || svg.getBoundingClientRect().width;
+    const inner = place * width, x = inner + plot.clientWidth - width;
     tip.hidden = false;
     tip.textContent = text;
     const room = plot.clientWidth - tip.offsetWidth;
     tip.style.left = Math.max(0, Math.min(room, x + 10 + tip.offsetWidth > plot.clientWidth ? x - 10 - tip.offsetWidth : x + 10)) + "px";
-    for (const [name, value] of [["x1", x], ["x2", x], ["y1", 0], ["y2", svg.clientHeight - 20]]) cursor.setAttribute(name, value);
+    for (const [name, value] of [["x1", inner], ["x2", inner], ["y1", 0], ["y2", svg.clientHeight - 20]]) cursor.setAttribute(name, value);
     svg.append(cursor);
   };
   const hide = () => { tip.hidden = true; cursor.remove(); };
   const nearest = (place) => values.reduce((best, value, number) =>
     Math.abs(value[0] - place) < Math.abs(values[best][0] - place) ? number : best, 0);
   plot.addEventListener("pointermove", (event) => {
-    const box = plot.getBoundingClientRect();
+    const box = svg.getBoundingClientRect();
     show(nearest((event.clientX - box.left) / box.width));
   });
   plot.addEventListener("pointerleave", hide);

@@ -39,6 +39,8 @@ pub struct Context {
     pub figures: Value,
     /// Reports that the config switched off, by name.
     pub without_reports: Vec<String>,
+    /// What the config says about reports.
+    pub reporter: crate::Options,
 }
 
 #[derive(Serialize)]

@@ -4,11 +4,14 @@
 //! `figures` with provenance, interval and reason for each figure.
 
 mod compat;
+mod shape;
 mod unknown;
 
 use ai_energy_core::{Fault, FaultKind, Place, Report, Reporter, Written};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+pub use shape::{ReportFile, read_report, schema};
 
 pub(crate) use compat::{config_text, number_or_null};
 

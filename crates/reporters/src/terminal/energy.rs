@@ -48,7 +48,7 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
 }
 
 /// A domain's name on the terminal.
-pub(super) fn label(domain: Domain) -> &'static str {
+pub(crate) fn label(domain: Domain) -> &'static str {
     match domain {
         Domain::Gpu => "GPU",
         Domain::Cpu => "CPU",
@@ -80,7 +80,7 @@ fn costs(label: &str, per_request: &Figure, per_token: &Figure, joules: &Figure)
 }
 
 /// Where a figure comes from, and the remark on it.
-fn origin(figure: &Figure) -> String {
+pub(crate) fn origin(figure: &Figure) -> String {
     match (&figure.value, &figure.reason) {
         (None, _) => "see below".to_owned(),
         (Some(_), Some(remark)) if figure.source.is_empty() => remark.clone(),
@@ -103,7 +103,7 @@ fn carbon_row(report: Report<'_>) -> Costs {
 }
 
 /// For example `USA 2024, 369 g/kWh, Ember`. What the total lacks stands in its own row.
-fn carbon_basis(report: Report<'_>) -> String {
+pub(crate) fn carbon_basis(report: Report<'_>) -> String {
     let carbon = &report.summary.carbon;
     let mut place: Vec<String> = Vec::new();
     place.extend(carbon.country_iso_code.clone());

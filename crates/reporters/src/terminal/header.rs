@@ -57,7 +57,7 @@ fn draw_title(report: Report<'_>, page: &mut Page) {
 }
 
 /// For example `200 prompts`; of a run that ended early only the requests that were run are known.
-fn load(report: Report<'_>) -> String {
+pub(crate) fn load(report: Report<'_>) -> String {
     let requests = report.summary.counts.total as u64;
     match report.record.ending {
         Ending::Complete => format!("{} {}", count(requests), plural(requests, "prompt")),
@@ -87,13 +87,13 @@ fn draw_checks(report: Report<'_>, page: &mut Page) {
 }
 
 /// An endpoint without what goes without saying: plain HTTP and the API's version.
-fn host(endpoint: &str) -> &str {
+pub(crate) fn host(endpoint: &str) -> &str {
     let endpoint = endpoint.strip_prefix("http://").unwrap_or(endpoint);
     let endpoint = endpoint.trim_end_matches('/');
     endpoint.strip_suffix("/v1").unwrap_or(endpoint)
 }
 
 /// `prompt` or `prompts`.
-pub(super) fn plural(number: u64, word: &str) -> String {
+pub(crate) fn plural(number: u64, word: &str) -> String {
     if number == 1 { word.to_owned() } else { format!("{word}s") }
 }

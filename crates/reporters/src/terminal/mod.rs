@@ -4,15 +4,15 @@
 //! known and what to do about it, what to know before trusting the figures. Readable without colour and, on request,
 //! in plain ASCII.
 
-mod energy;
-mod header;
+pub(crate) mod energy;
+pub(crate) mod header;
 mod health;
 mod load;
-mod notes;
-mod page;
+pub(crate) mod notes;
+pub(crate) mod page;
 mod parts;
 mod saved;
-mod speed;
+pub(crate) mod speed;
 mod table;
 pub(crate) mod text;
 pub(crate) mod units;

@@ -51,12 +51,14 @@ pub(super) fn draw_failures(report: Report<'_>, page: &mut Page) {
     }
 }
 
-fn first_message(report: Report<'_>, class: ErrorClass) -> Option<&str> {
+/// The first message of a class of errors, as the server or the system wrote it.
+pub(crate) fn first_message(report: Report<'_>, class: ErrorClass) -> Option<&str> {
     let errors = report.record.requests.iter().filter_map(|request| request.generation.error.as_ref());
     errors.into_iter().find(|error| error.class == class).map(|error| error.message.as_str())
 }
 
-fn class_word(class: ErrorClass) -> &'static str {
+/// A class of errors in words.
+pub(crate) fn class_word(class: ErrorClass) -> &'static str {
     match class {
         ErrorClass::Connect => "no connection",
         ErrorClass::ConnectTimeout => "connecting took too long",
@@ -97,14 +99,18 @@ pub(super) fn draw_unknown(report: Report<'_>, page: &mut Page) {
     }
 }
 
-struct Unknown {
-    what: Vec<String>,
-    why: String,
-    remedies: Vec<String>,
+/// Figures that have no value for one reason.
+pub(crate) struct Unknown {
+    /// Which.
+    pub(crate) what: Vec<String>,
+    /// Why.
+    pub(crate) why: String,
+    /// What would give them one.
+    pub(crate) remedies: Vec<String>,
 }
 
 /// The domains without energy, those of one reason together, then what is unknown for a reason of its own.
-fn unknown(report: Report<'_>) -> Vec<Unknown> {
+pub(crate) fn unknown(report: Report<'_>) -> Vec<Unknown> {
     let summary = report.summary;
     let mut list: Vec<Unknown> = Vec::new();
     for entry in summary.energy.domains.iter().filter(|entry| entry.energy.value.is_none()) {
@@ -166,7 +172,7 @@ fn remedies(report: Report<'_>, domain: Domain) -> Vec<String> {
 
 /// One word on how far to trust the figures, and every warning with its remedy.
 pub(super) fn draw_validity(report: Report<'_>, page: &mut Page) {
-    let notes = notes(report, page);
+    let notes = notes(report, &|text| page.clean(text));
     let (style, verdict) = verdict(report, notes.len());
     page.paragraph((Style::Heading, " VALID  "), style, &verdict);
     for (text, remedy) in notes {
@@ -209,7 +215,8 @@ fn found_by_checks(report: Report<'_>) -> impl Iterator<Item = &ValidityCheck> {
         .filter(|check| !SAID_BY_WARNINGS.contains(&check.name.as_str()))
 }
 
-fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
+/// One sentence on how far to trust the figures, and how bad that is.
+pub(crate) fn verdict(report: Report<'_>, notes: usize) -> (Style, String) {
     let counts = &report.summary.counts;
     if report.record.synthetic {
         let nothing = if counts.successful == 0 { ", and no request succeeded" } else { "" };
@@ -243,8 +250,7 @@ fn invalid<'a>(report: Report<'a>) -> Option<&'a ValidityCheck> {
 }
 
 /// Warnings with their remedies: those the summary and its checks judged, those the run collected, then what validation doubted.
-fn notes(report: Report<'_>, page: &Page) -> Vec<(String, String)> {
-    let clean = |text: &str| page.clean(text);
+pub(crate) fn notes(report: Report<'_>, clean: &dyn Fn(&str) -> String) -> Vec<(String, String)> {
     let said_above = |id: &str| SAID_ABOVE.contains(&id);
     let judged = report.summary.warnings.iter().filter(|warning| !said_above(&warning.id));
     let judged = judged.map(|warning| (clean(&warning.message), clean(&warning.remedy)));

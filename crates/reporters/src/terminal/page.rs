@@ -6,7 +6,7 @@ use super::text::{Glyphs, fit, pack, width_of, wrap};
 
 /// How a span is drawn where colour is on; without colour every span must be clear by its words alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     Plain,
     Heading,
     Dim,

@@ -45,7 +45,7 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
 }
 
 /// What lies between two moments: the summary splits the time before a chunk among its tokens where it knows how many.
-fn between(report: Report<'_>) -> &'static str {
+pub(crate) fn between(report: Report<'_>) -> &'static str {
     match report.summary.load.inter_token_basis {
         InterTokenBasis::Counted | InterTokenBasis::Split => "between tokens",
         InterTokenBasis::OneAChunk | InterTokenBasis::Unseen => "between chunks",
@@ -101,7 +101,7 @@ fn draw_throughput(report: Report<'_>, page: &mut Page) {
 }
 
 /// For example `12,742 tokens out, 8,511 in (server's count)`.
-fn tokens(report: Report<'_>) -> Option<String> {
+pub(crate) fn tokens(report: Report<'_>) -> Option<String> {
     let tokens = &report.summary.tokens;
     let out = tokens.completion.map(|out| format!("{} {} out", count(out), plural(out, "token")));
     let prompt = tokens.prompt.map(|prompt| format!("{} in", count(prompt)));

@@ -51,6 +51,11 @@ impl Scale {
     pub(crate) fn factor(self) -> f64 {
         self.factor
     }
+
+    /// Its symbol as it is shown.
+    pub(crate) fn unit(self, glyphs: &Glyphs) -> String {
+        symbol(self, glyphs)
+    }
 }
 
 /// The multiple that gives a value between 1 and 1000, as far as the family goes.

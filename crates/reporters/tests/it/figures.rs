@@ -163,6 +163,7 @@ pub(crate) fn summary(energy: Energy, successful: usize, total: usize) -> Summar
         codecarbon: None,
         validity: Validity::default(),
         warnings: Vec::new(),
+        curves: ai_energy_core::summary::Curves::default(),
     }
 }
 

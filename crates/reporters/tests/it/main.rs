@@ -5,6 +5,8 @@
 
 mod collecting;
 mod figures;
+mod formats;
+mod html;
 mod journal;
 mod json;
 mod live;

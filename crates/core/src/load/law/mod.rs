@@ -22,7 +22,7 @@ pub trait Gaps {
 }
 
 /// Which law, with its parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "law")]
 pub enum Law {
     /// Evenly spaced.

@@ -8,6 +8,9 @@ const ROW: f64 = 46.0;
 /// Of those, the bar's own.
 const THICK: f64 = 20.0;
 
+/// Share of the largest bar below which a part cannot be seen and is not named.
+const VISIBLE: f64 = 5e-4;
+
 /// A part of a bar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
@@ -46,12 +49,13 @@ pub struct Bars {
 impl Bars {
     /// The chart, the largest bar as wide as the page; `id` is unique on its page. `None` where nothing is above 0.
     pub fn chart(&self, id: &str) -> Option<Chart> {
-        let drawn = |segment: &&Segment| segment.value.is_finite() && segment.value > 0.0;
-        let sum = |bar: &Bar| bar.segments.iter().filter(drawn).map(|segment| segment.value).sum::<f64>();
+        let positive = |segment: &&Segment| segment.value.is_finite() && segment.value > 0.0;
+        let sum = |bar: &Bar| bar.segments.iter().filter(positive).map(|segment| segment.value).sum::<f64>();
         let largest = self.bars.iter().map(sum).fold(0.0, f64::max);
         if largest <= 0.0 {
             return None;
         }
+        let drawn = |segment: &&Segment| positive(segment) && segment.value >= largest * VISIBLE;
         let mut drawing = Drawing::default();
         for (number, bar) in self.bars.iter().enumerate() {
             let top = number as f64 * ROW;
@@ -77,7 +81,7 @@ impl Bars {
         Some(Chart {
             title: self.title.clone(),
             legend,
-            svg: drawing.finish(id, height, &self.title, &self.description),
+            svg: drawing.finish(id, "whole", height, &self.title, &self.description),
             hover: None,
         })
     }

@@ -1,14 +1,16 @@
 //! The room that a chart is drawn in: axes, grid, labels.
 //!
-//! Marks of the upright axis stand on the grid within the drawing, so that no room to the left has to be guessed and a
-//! phone's whole width is the chart's. Refuses to know what is drawn in the room.
+//! Marks of the upright axis stand to the left of the drawing, in a margin that the style sheet keeps free. Refuses to know
+//! what is drawn in the room.
 
 use super::Axis;
 use super::scale::Scale;
 use super::svg::{Anchor, Drawing};
 
-/// Pixels above the room, for the name of the upright axis.
-const TOP: f64 = 20.0;
+/// Pixels above the room, for the name of the upright axis and those of stretches.
+const TOP: f64 = 36.0;
+/// Pixels to the left of it that the style sheet keeps free.
+const MARGIN: f64 = 44.0;
 /// Pixels below it, for marks and name of the level axis.
 const BOTTOM: f64 = 36.0;
 
@@ -38,9 +40,16 @@ impl Frame {
         self.x.place(value)
     }
 
+    /// The marks of the upright axis.
+    fn marks(&self, y: &Axis) -> Vec<(f64, String)> {
+        let mut marks = self.y.marks();
+        marks.retain(|(value, _)| !y.whole || (value - value.round()).abs() < 1e-9);
+        marks
+    }
+
     /// Grid and axes.
-    pub(super) fn draw_grid(&self, drawing: &mut Drawing) {
-        for (value, _) in self.y.marks() {
+    pub(super) fn draw_grid(&self, drawing: &mut Drawing, y: &Axis) {
+        for (value, _) in self.marks(y) {
             if let Some(level) = self.level(value) {
                 drawing.line("grid", (0.0, level), (1.0, level));
             }
@@ -52,25 +61,21 @@ impl Frame {
     /// The texts, which go over what was drawn.
     pub(super) fn draw_labels(&self, drawing: &mut Drawing, x: &Axis, y: &Axis) {
         let (top, height) = self.room();
-        let marks = self.y.marks();
-        let lowest = marks.first().map(|(value, _)| *value);
-        for (value, text) in &marks {
-            // The lowest mark is the axis itself and would stand on what is drawn there.
-            if let Some(level) = self.level(*value).filter(|_| Some(*value) != lowest || marks.len() < 3) {
-                drawing.text("mark-text", (0.0, level - 3.0), 0.0, Anchor::Start, text);
+        for (value, text) in self.marks(y) {
+            if let Some(level) = self.level(value) {
+                drawing.text("mark-text", (0.0, level + 4.0), -7.0, Anchor::End, &text);
             }
         }
         for (value, text) in self.x.marks() {
             let Some(place) = self.place(value) else { continue };
             let anchor = match place {
-                place if place < 0.02 => Anchor::Start,
                 place if place > 0.98 => Anchor::End,
                 _ => Anchor::Middle,
             };
             drawing.line("axis", (place, top + height), (place, top + height + 4.0));
             drawing.text("mark-text", (place, top + height + 17.0), 0.0, anchor, &text);
         }
-        drawing.text("ink", (0.0, 11.0), 0.0, Anchor::Start, &y.label());
+        drawing.text("ink", (0.0, 12.0), -MARGIN, Anchor::Start, &y.label());
         drawing.text("ink", (1.0, self.height - 3.0), 0.0, Anchor::End, &x.label());
     }
 }

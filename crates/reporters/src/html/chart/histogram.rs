@@ -7,7 +7,7 @@ use super::{Axis, Chart, colour, hover};
 use crate::terminal::units::significant;
 
 /// Pixels of height.
-const HEIGHT: f64 = 190.0;
+const HEIGHT: f64 = 200.0;
 /// Share of a bin's width that stays free on each side.
 const GAP: f64 = 0.04;
 
@@ -47,7 +47,8 @@ impl Histogram {
         let most = self.bins.iter().map(|bin| bin.count).max().filter(|most| *most > 0)?;
         let frame = Frame { x, y: Scale::from_zero([most as f64].into_iter()), height: HEIGHT };
         let mut drawing = Drawing::default();
-        frame.draw_grid(&mut drawing);
+        let y = Axis::counts(&self.counted);
+        frame.draw_grid(&mut drawing, &y);
         let (top, height) = frame.room();
         let mut values = Vec::new();
         for bin in &self.bins {
@@ -62,12 +63,11 @@ impl Histogram {
             }
             values.push(((from + to) / 2.0, text));
         }
-        let y = Axis::new(&self.counted, "");
         frame.draw_labels(&mut drawing, &self.x, &y);
         Some(Chart {
             title: self.title.clone(),
             legend: Vec::new(),
-            svg: drawing.finish(id, HEIGHT, &self.title, &self.description),
+            svg: drawing.finish(id, "axes", HEIGHT, &self.title, &self.description),
             hover: hover(&values),
         })
     }

@@ -9,7 +9,7 @@ use super::{Axis, Chart, Legend, colour, hover};
 use crate::terminal::units::significant;
 
 /// Pixels of height.
-const HEIGHT: f64 = 260.0;
+const HEIGHT: f64 = 276.0;
 /// Places along the axis at which values can be read.
 const READABLE: usize = 160;
 /// Least share of the width at which a shade's name is written.
@@ -68,6 +68,8 @@ pub struct Lines {
     pub lines: Vec<Line>,
     /// Stretches behind them.
     pub shades: Vec<Shade>,
+    /// What the level axis shows, for charts that share it; `None` for what the points need.
+    pub range: Option<(f64, f64)>,
 }
 
 impl Lines {
@@ -75,12 +77,14 @@ impl Lines {
     pub fn chart(&self, id: &str) -> Option<Chart> {
         let drawn: Vec<&Line> = self.lines.iter().filter(|line| line.points.len() > 1).collect();
         let values = || drawn.iter().flat_map(|line| line.points.iter());
-        let x = Scale::around(values().map(|(x, _)| *x), self.x.logarithmic)?;
+        let shown = self.range.map(|(from, to)| vec![from, to]);
+        let shown = shown.unwrap_or_else(|| values().map(|(x, _)| *x).collect());
+        let x = Scale::around(shown.into_iter(), self.x.logarithmic).filter(|_| !drawn.is_empty())?;
         let y = Scale::from_zero(values().map(|(_, y)| *y).filter(|y| y.is_finite()));
         let frame = Frame { x, y, height: HEIGHT };
         let mut drawing = Drawing::default();
         self.draw_shades(&frame, &mut drawing);
-        frame.draw_grid(&mut drawing);
+        frame.draw_grid(&mut drawing, &self.y);
         let (top, height) = frame.room();
         let paths: Vec<(String, String)> =
             drawn.iter().enumerate().flat_map(|(place, line)| paths(line, place, &frame)).collect();
@@ -93,7 +97,7 @@ impl Lines {
         Some(Chart {
             title: self.title.clone(),
             legend: if legend.len() > 1 { legend } else { Vec::new() },
-            svg: drawing.finish(id, HEIGHT, &self.title, &self.description),
+            svg: drawing.finish(id, "axes", HEIGHT, &self.title, &self.description),
             hover: hover(&self.readable(&drawn, &frame)),
         })
     }
@@ -116,7 +120,7 @@ impl Lines {
         for shade in &self.shades {
             if let Some((from, to)) = Self::bounds(shade, frame).filter(|(from, to)| to - from >= NAMED) {
                 let (top, _) = frame.room();
-                drawing.text("mark-text", ((from + to) / 2.0, top + 12.0), 0.0, Anchor::Middle, &shade.name);
+                drawing.text("mark-text", ((from + to) / 2.0, top - 5.0), 0.0, Anchor::Middle, &shade.name);
             }
         }
     }
@@ -207,7 +211,7 @@ mod tests {
     #[test]
     fn points_lie_where_their_values_say() {
         let chart = power().chart("p").unwrap();
-        // 260 pixels less 20 above and 36 below; the axis goes to 300 W.
+        // 276 pixels less 36 above and 36 below; the axis goes to 300 W.
         assert!(chart.svg.contains(r#"d="M0.0 136.0L1000.0 0.0""#), "{}", chart.svg);
         assert!(
             chart.svg.contains("L500.0 202.6L500.0 202.6") || chart.svg.contains("L500.0 203.3L500.0 202.6")

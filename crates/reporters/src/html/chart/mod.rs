@@ -29,12 +29,14 @@ pub struct Axis {
     pub unit: String,
     /// `true` for powers of ten at equal distances; values of 0 and below are then left out.
     pub logarithmic: bool,
+    /// `true` for things that are counted: no mark stands between whole numbers.
+    pub whole: bool,
 }
 
 impl Axis {
     /// A linear axis.
     pub fn new(name: &str, unit: &str) -> Self {
-        Self { name: name.to_owned(), unit: unit.to_owned(), logarithmic: false }
+        Self { name: name.to_owned(), unit: unit.to_owned(), ..Self::default() }
     }
 
     /// The same with powers of ten at equal distances.
@@ -42,6 +44,11 @@ impl Axis {
     pub fn logarithmic(mut self) -> Self {
         self.logarithmic = true;
         self
+    }
+
+    /// An axis of things that are counted.
+    pub fn counts(name: &str) -> Self {
+        Self { name: name.to_owned(), whole: true, ..Self::default() }
     }
 
     fn label(&self) -> String {

@@ -49,7 +49,7 @@ impl Points {
         let tops = self.points.iter().map(|point| point.y + point.ci95.unwrap_or(0.0));
         let frame = Frame { x, y: Scale::from_zero(tops.filter(|top| top.is_finite())), height: HEIGHT };
         let mut drawing = Drawing::default();
-        frame.draw_grid(&mut drawing);
+        frame.draw_grid(&mut drawing, &self.y);
         let placed: Vec<(&Point, f64, f64)> = self
             .points
             .iter()
@@ -79,7 +79,7 @@ impl Points {
         Some(Chart {
             title: self.title.clone(),
             legend: Vec::new(),
-            svg: drawing.finish(id, HEIGHT, &self.title, &self.description),
+            svg: drawing.finish(id, "axes", HEIGHT, &self.title, &self.description),
             hover: hover(&values),
         })
     }

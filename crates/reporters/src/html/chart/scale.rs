@@ -84,7 +84,7 @@ impl Scale {
     fn powers(&self) -> Vec<f64> {
         let (first, last) = (self.from.log10().floor() as i32, self.to.log10().ceil() as i32);
         let decades = (self.to / self.from).log10();
-        let parts: &[f64] = if decades <= 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let parts: &[f64] = if decades <= 2.6 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let every = ((decades / MARKS).ceil() as usize).max(1);
         let powers = (first..=last).step_by(every);
         let all = powers.flat_map(|power| parts.iter().map(move |part| part * 10_f64.powi(power)));
@@ -99,11 +99,11 @@ fn step(length: f64) -> f64 {
     let rough = length / MARKS;
     let power = 10_f64.powf(rough.log10().floor());
     let part = rough / power;
-    let round = if part <= 1.0 {
+    let round = if part <= 1.5 {
         1.0
-    } else if part <= 2.0 {
+    } else if part <= 3.5 {
         2.0
-    } else if part <= 5.0 {
+    } else if part <= 7.5 {
         5.0
     } else {
         10.0
@@ -129,7 +129,10 @@ mod tests {
     #[test]
     fn marks_are_round() {
         assert_eq!(texts(Scale::from_zero([3.0, 47.2].into_iter())), ["0", "10", "20", "30", "40", "50"]);
-        assert_eq!(texts(Scale::from_zero([0.003].into_iter())), ["0", "0.001", "0.002", "0.003"]);
+        assert_eq!(
+            texts(Scale::from_zero([0.003].into_iter())),
+            ["0", "0.0005", "0.001", "0.0015", "0.002", "0.0025", "0.003"]
+        );
         let times = Scale::around([4.0, 210.0].into_iter(), true).unwrap();
         assert_eq!(texts(times), ["5", "10", "20", "50", "100", "200"]);
     }

@@ -117,10 +117,10 @@ impl Drawing {
     }
 
     /// The whole drawing with its title and description for those who do not see it.
-    pub(super) fn finish(self, id: &str, height: f64, title: &str, description: &str) -> String {
+    pub(super) fn finish(self, id: &str, class: &str, height: f64, title: &str, description: &str) -> String {
         let (id, height) = (escaped(id), length(height));
         format!(
-            r#"<svg class="chart" height="{height}" role="img" aria-labelledby="{id}-title {id}-about"><title id="{id}-title">{}</title><desc id="{id}-about">{}</desc>{}</svg>"#,
+            r#"<svg class="chart {class}" height="{height}" role="img" aria-labelledby="{id}-title {id}-about"><title id="{id}-title">{}</title><desc id="{id}-about">{}</desc>{}</svg>"#,
             escaped(title),
             escaped(description),
             self.0
@@ -136,7 +136,7 @@ mod tests {
     fn foreign_text_stays_text() {
         let mut drawing = Drawing::default();
         drawing.text("a\"b", (0.5, 1.0), 0.0, Anchor::End, "<script>&'\u{1}");
-        let svg = drawing.finish("id", 10.0, "</title><script>", "x");
+        let svg = drawing.finish("id", "axes", 10.0, "</title><script>", "x");
         assert!(!svg.contains("<script>") && svg.contains("&lt;script&gt;&amp;&#39; "), "{svg}");
         assert!(svg.contains(r#"class="a&quot;b""#), "{svg}");
     }
