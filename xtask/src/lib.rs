@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod ci;
+pub mod dist;
 pub mod docs;
 mod fetch;
 pub mod fixtures;

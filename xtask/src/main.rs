@@ -13,6 +13,7 @@ cargo xtask JOB
   docs        writes the documents that are generated (config schema, command line reference)
   libtorch    gets the PyTorch libraries and builds the engine against them [--fetch-only] [--debug]
   fixtures    makes the engine's fixtures anew from transformers and says what changed [--accept] [NAME...]
+  dist        archive, wheel, Debian package, containers' files, sums, bill of materials in dist/ [--plan] [--engine]
   bench       ratios and agreements measured side by side; never decides a test [agreement|startup|client|results|energy|engine]
 ";
 
@@ -38,6 +39,7 @@ fn job() -> Result<()> {
         Some("libtorch") => xtask::libtorch::run(&root, rest),
         Some("quickstart") => xtask::quickstart::run(&root, rest),
         Some("fixtures") => xtask::fixtures::run(&root, rest),
+        Some("dist") => xtask::dist::run(&root, rest),
         Some("bench") => xtask::bench::run(&root, rest),
         Some("help" | "--help" | "-h") | None => {
             xtask::say(HELP.trim_end());

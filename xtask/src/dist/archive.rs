@@ -126,8 +126,11 @@ mod tests {
         let packed = tar_gz(one.path(), Path::new("x"), 0o755).unwrap();
         assert_eq!(packed, tar_gz(other.path(), Path::new("x"), 0o755).unwrap());
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&packed[..]));
-        let names: Vec<String> =
-            archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+        let names: Vec<String> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
         assert_eq!(names, ["x", "x/sub", "x/a", "x/sub/file"]);
     }
 }

@@ -34,9 +34,10 @@ pub(super) fn linked(dist: &Dist) -> Result<Linked> {
             continue;
         }
         let node = resolve.nodes.iter().find(|node| node.id == id).context("a package without a node")?;
-        let normal = node.deps.iter().filter(|used| {
-            used.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
-        });
+        let normal = node
+            .deps
+            .iter()
+            .filter(|used| used.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
         let used: Vec<PackageId> = normal.map(|used| used.pkg.clone()).collect();
         left.extend(used.iter().cloned());
         uses.insert(id, used);

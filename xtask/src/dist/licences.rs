@@ -20,14 +20,23 @@ pub(super) fn make(dist: &Dist) -> Result<()> {
     let foreign: Vec<&Package> = linked.packages.iter().filter(|package| package.source.is_some()).collect();
     let (texts, without) = texts(&foreign)?;
     let path = dist.out.join(FILE);
-    std::fs::write(&path, page(&texts, &without)).with_context(|| format!("cannot write {}", path.display()))?;
-    say(&format!("   {} packages, {} texts, {} without a file of their own", foreign.len(), texts.len(), without.len()));
+    std::fs::write(&path, page(&texts, &without))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    say(&format!(
+        "   {} packages, {} texts, {} without a file of their own",
+        foreign.len(),
+        texts.len(),
+        without.len()
+    ));
     Ok(())
 }
 
-/// Packages by licence text, and those that ship none.
-fn texts(packages: &[&Package]) -> Result<(BTreeMap<String, Vec<String>>, Vec<String>)> {
-    let (mut texts, mut without) = (BTreeMap::<String, Vec<String>>::new(), Vec::new());
+/// Packages by licence text.
+type Texts = BTreeMap<String, Vec<String>>;
+
+/// The texts, and the packages that ship none.
+fn texts(packages: &[&Package]) -> Result<(Texts, Vec<String>)> {
+    let (mut texts, mut without) = (Texts::new(), Vec::new());
     for package in packages {
         let licence = package.license.as_deref().unwrap_or("no licence named");
         let name = format!("{} {} ({licence})", package.name, package.version);
@@ -59,7 +68,7 @@ fn files(folder: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-fn page(texts: &BTreeMap<String, Vec<String>>, without: &[String]) -> String {
+fn page(texts: &Texts, without: &[String]) -> String {
     let mut page = String::from("Licences of the packages that ai-energy-benchmark is linked with.\n");
     let mut by_use: Vec<_> = texts.iter().collect();
     by_use.sort_by_key(|(_, packages)| std::cmp::Reverse(packages.len()));

@@ -110,7 +110,11 @@ fn steps(dist: &Dist) -> Vec<Step> {
     let step = |name, what: String, run: fn(&Dist) -> Result<()>| Step { name, what, run };
     let mut steps = vec![
         step("clean", format!("empty {} and {}", dist.out.display(), dist.work.display()), clean),
-        step("tools", "Python tools of packaging/requirements.txt, in an environment of their own".into(), tools::ensure),
+        step(
+            "tools",
+            "Python tools of packaging/requirements.txt, in an environment of their own".into(),
+            tools::ensure,
+        ),
         step("binary", binary::plan(dist), binary::make),
         step("licences", "licences of everything that is linked in".into(), licences::make),
         step("sbom", "what is linked in, as CycloneDX".into(), sbom::make),
@@ -125,7 +129,11 @@ fn steps(dist: &Dist) -> Vec<Step> {
     }
     steps.push(step("containers", "Dockerfiles, compose files and Kubernetes jobs".into(), containers::make));
     steps.push(step("sums", "SHA256SUMS".into(), sums::make));
-    steps.push(step("verify", "contents, sizes, sums, an installation without compilers, a run".into(), verify::all));
+    steps.push(step(
+        "verify",
+        "contents, sizes, sums, an installation without compilers, a run".into(),
+        verify::all,
+    ));
     steps
 }
 
@@ -182,7 +190,9 @@ pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(current) = folders.pop() {
-        for entry in std::fs::read_dir(&current).with_context(|| format!("cannot read {}", current.display()))? {
+        for entry in
+            std::fs::read_dir(&current).with_context(|| format!("cannot read {}", current.display()))?
+        {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);

@@ -15,7 +15,8 @@ pub(super) fn make(dist: &Dist) -> Result<()> {
     let linked = graph::linked(dist)?;
     let document = document(dist, &linked)?;
     let path = dist.out.join(FILE);
-    std::fs::write(&path, format!("{document:#}\n")).with_context(|| format!("cannot write {}", path.display()))?;
+    std::fs::write(&path, format!("{document:#}\n"))
+        .with_context(|| format!("cannot write {}", path.display()))?;
     say(&format!("   {} packages", linked.packages.len()));
     Ok(())
 }
@@ -29,11 +30,11 @@ fn document(dist: &Dist, linked: &Linked) -> Result<Value> {
         let mut on: Vec<String> = uses.iter().filter_map(reference).collect();
         on.sort();
         on.dedup();
-        dependencies.push(json!({ "ref": reference(id).context("a package that is not linked")?, "dependsOn": on }));
+        dependencies
+            .push(json!({ "ref": reference(id).context("a package that is not linked")?, "dependsOn": on }));
     }
     let root = linked.packages.iter().find(|package| package.id == linked.root);
     Ok(json!({
-        "$schema": "http://cyclonedx.org/schema/bom-1.5.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,

@@ -32,7 +32,8 @@ pub(super) fn program(environment: &Path, name: &str) -> PathBuf {
 
 /// Makes the environment where it is missing or its list has changed.
 pub(super) fn ensure(dist: &Dist) -> Result<()> {
-    let list = std::fs::read(dist.root.join(REQUIREMENTS)).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+    let list =
+        std::fs::read(dist.root.join(REQUIREMENTS)).with_context(|| format!("cannot read {REQUIREMENTS}"))?;
     let wanted = super::sums::hex(&Sha256::digest(&list));
     let mark = folder(dist).join("requirements.sha256");
     if std::fs::read_to_string(&mark).is_ok_and(|made| made == wanted) {
