@@ -11,6 +11,7 @@ pub mod fixtures;
 pub mod libtorch;
 mod place;
 pub mod quickstart;
+pub mod release;
 mod small_model;
 pub mod test;
 pub mod tidy;

@@ -14,6 +14,7 @@ cargo xtask JOB
   libtorch    gets the PyTorch libraries and builds the engine against them [--fetch-only] [--debug]
   fixtures    makes the engine's fixtures anew from transformers and says what changed [--accept] [NAME...]
   dist        archive, wheel, Debian package, containers' files, sums, bill of materials in dist/ [--plan] [--engine]
+  release     bumps, checks, commits and tags what a workflow then publishes: VERSION [--plan | --check | --notes]
   bench       ratios and agreements measured side by side; never decides a test [agreement|startup|client|results|energy|engine]
 ";
 
@@ -40,6 +41,7 @@ fn job() -> Result<()> {
         Some("quickstart") => xtask::quickstart::run(&root, rest),
         Some("fixtures") => xtask::fixtures::run(&root, rest),
         Some("dist") => xtask::dist::run(&root, rest),
+        Some("release") => xtask::release::run(&root, rest),
         Some("bench") => xtask::bench::run(&root, rest),
         Some("help" | "--help" | "-h") | None => {
             xtask::say(HELP.trim_end());

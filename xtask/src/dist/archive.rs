@@ -8,7 +8,7 @@ use tar::{Builder, Header};
 
 use super::tools::text;
 use super::{Dist, PROGRAM, binary, licences};
-use crate::{place, say, shell_with};
+use crate::{place, say, shell};
 
 /// Shells that have completions, and the file that each looks for.
 pub(super) const SHELLS: [(&str, &str); 3] =
@@ -57,8 +57,8 @@ pub(super) fn completions(program: &Path, folder: &Path) -> Result<()> {
 
 /// The manual pages, as the program writes them.
 pub(super) fn man_pages(program: &Path, folder: &Path) -> Result<()> {
-    let parent = folder.parent().context("a folder without a parent")?;
-    shell_with(parent, text(program)?, &["man", "--dir", text(folder)?], &[])
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    shell(folder, text(program)?, &["man", "--dir", text(folder)?])
 }
 
 /// A folder as a compressed archive below `name`. Times, owners and order are fixed: the same content gives the same bytes.
@@ -69,7 +69,7 @@ pub(super) fn tar_gz(folder: &Path, name: &Path, runnable: u32) -> Result<Vec<u8
     let mut folders = std::collections::BTreeSet::new();
     for file in super::files_below(folder)? {
         let below = name.join(&file);
-        for parent in below.ancestors().skip(1).filter(|parent| parent.as_os_str().len() > 1) {
+        for parent in below.ancestors().skip(1).filter(|parent| !matches!(parent.to_str(), Some("" | "."))) {
             folders.insert(parent.to_owned());
         }
     }

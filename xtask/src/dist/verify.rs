@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use super::tools::{self, text};
 use super::{Dist, PROGRAM, archive, deb, limits, sbom, sums, wheel};
@@ -211,7 +211,7 @@ struct Server {
     child: Child,
     address: String,
     /// Kept open: a program that writes to a closed pipe may end.
-    _out: BufReader<ChildStdout>,
+    _out: BufReader<ChildStderr>,
 }
 
 impl Server {
@@ -219,11 +219,11 @@ impl Server {
         let mut child = Command::new(program)
             .args(["simulate", "--port", "0"])
             .env_clear()
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .context("the simulator cannot be started")?;
-        let out = child.stdout.take().context("the simulator has no output")?;
+        let out = child.stderr.take().context("the simulator has no output")?;
         let mut out = BufReader::new(out);
         let mut line = String::new();
         out.read_line(&mut line).context("the simulator says nothing")?;
