@@ -71,7 +71,7 @@ pub enum When {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Measure: load prompts, send them, read the counters, report
-    Run(RunArgs),
+    Run(Box<RunCommand>),
     /// Look whether a run would work, without running it
     Validate(RunArgs),
     /// Run at several levels of load, or search for the level that reaches a goal
@@ -82,6 +82,10 @@ pub enum Command {
     Prompts(Box<PromptsArgs>),
     /// Compute a finished or cut run's figures anew from its folder
     Summarize(SummarizeArgs),
+    /// Hold runs' folders against their manifests, and their reports against their journals
+    Verify(VerifyArgs),
+    /// Pack a run's folder into one zip file, after verifying it
+    Bundle(BundleArgs),
     /// Show what this machine can measure, what it cannot, and what would change that
     Doctor(DoctorArgs),
     /// Measure the energy of another program, or of some time
@@ -97,13 +101,15 @@ pub enum Command {
 }
 
 /// Names that are commands; anything else in front is an argument of `run`.
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "sweep",
     "validate",
     "list",
     "prompts",
     "summarize",
+    "verify",
+    "bundle",
     "doctor",
     "measure",
     "config",
@@ -342,6 +348,7 @@ pub use crate::commands::measure::MeasureArgs;
 pub use crate::commands::prompts::PromptsArgs;
 pub use crate::commands::simulate_args::SimulateArgs;
 pub use crate::load_args::{LoadArgs, SearchGoal, SweepArgs};
+pub use crate::record_args::{BundleArgs, RunCommand, VerifyArgs};
 
 #[cfg(test)]
 mod tests {

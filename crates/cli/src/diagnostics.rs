@@ -33,7 +33,7 @@ pub fn start_logging(globals: &Globals) {
     };
     let ours = format!("error,{}", crates_at(level));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(ours));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Discreet);
     // A subscriber that a library user has set stays.
     let _ = match globals.log_format {
         LogFormat::Text => subscriber
@@ -76,7 +76,7 @@ pub fn unicode() -> bool {
 pub fn print_error(error: &CliError) {
     match FORMAT.get() {
         Some(LogFormat::Json) => {
-            tracing::error!(target: "ai_energy_cli", exit_code = error.exit().number(), "{error}")
+            tracing::error!(target: "ai_energy_cli", exit_code = error.exit().number(), "{error}");
         }
         _ => to_stderr(&format!("error: {error}")),
     }
@@ -100,7 +100,22 @@ pub fn detail(line: &str) {
 
 fn to_stderr(line: &str) {
     // Nothing can be done where standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", crate::redact::text(line));
+}
+
+/// Standard error for logs, without any secret. An event is written in one piece.
+struct Discreet;
+
+impl Write for Discreet {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        std::io::stderr().write_all(crate::redact::text(&text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
 }
 
 /// Prints to standard output. A closed pipe ends quietly, as `| head` expects.

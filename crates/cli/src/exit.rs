@@ -21,6 +21,8 @@ pub enum Exit {
     FailedRequests,
     /// Nothing was measured.
     NothingMeasured,
+    /// A run's folder is not as it was written, or its figures do not follow from it.
+    Unverified,
     /// Ended by SIGINT; partial results are saved.
     Interrupted,
     /// Ended by SIGTERM; partial results are saved.
@@ -37,6 +39,7 @@ impl Exit {
             Exit::Backend => 3,
             Exit::FailedRequests => 4,
             Exit::NothingMeasured => 5,
+            Exit::Unverified => 7,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
         }
@@ -127,9 +130,10 @@ mod tests {
             Exit::Backend,
             Exit::FailedRequests,
             Exit::NothingMeasured,
+            Exit::Unverified,
             Exit::Interrupted,
             Exit::Terminated,
         ];
-        assert_eq!(all.map(Exit::number), [0, 1, 2, 3, 4, 5, 130, 143]);
+        assert_eq!(all.map(Exit::number), [0, 1, 2, 3, 4, 5, 7, 130, 143]);
     }
 }

@@ -8,17 +8,23 @@ pub mod assemble;
 pub mod calibration;
 pub mod commands;
 pub mod diagnostics;
+pub mod discreet;
 pub mod exit;
+pub mod kept_config;
 pub mod load_args;
 pub mod load_plan;
 pub mod place;
 pub mod progress;
+pub mod provenance;
+pub mod record_args;
 pub mod redact;
 pub mod reference;
 pub mod registry;
 pub mod repeat;
 pub mod report_reference;
 pub mod resolve;
+pub mod rest;
+pub mod secrets;
 pub mod session;
 pub mod settings;
 pub mod signals;
@@ -56,6 +62,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, exit::CliError> {
         Command::List(arguments) => commands::list::list(arguments),
         Command::Prompts(arguments) => commands::prompts::prompts(arguments, &cli.globals),
         Command::Summarize(arguments) => commands::summarize::summarize(arguments, &cli.globals),
+        Command::Verify(arguments) => commands::verify::verify(arguments, &cli.globals),
+        Command::Bundle(arguments) => commands::bundle::bundle(arguments, &cli.globals),
         Command::Doctor(arguments) => commands::doctor::doctor(arguments, &cli.globals),
         Command::Measure(arguments) => commands::measure::measure(arguments),
         Command::Config(arguments) => match &arguments.command {

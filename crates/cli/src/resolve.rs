@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::ConfigSource;
 use crate::exit::CliError;
 use crate::settings::{self, Settings};
-use crate::{assemble, load_plan, redact};
+use crate::{assemble, load_plan, redact, secrets};
 
 /// Environment variables that set config keys.
 pub const ENVIRONMENT: [(&str, &str); 4] = [
@@ -82,6 +82,10 @@ pub fn resolve_with(source: &ConfigSource, environment: Lookup<'_>) -> Result<Lo
         .environment(bindings(), environment)
         .flags(flags(source))
         .load::<Settings>()?;
+    secrets::remember_config(&loaded.tree);
+    if let Some(key) = environment(&loaded.value.backend.server.api_key_env) {
+        secrets::remember(&key);
+    }
     Ok(hide_secrets(fill_batches(loaded)))
 }
 

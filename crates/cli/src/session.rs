@@ -18,11 +18,12 @@ use serde_json::{Map, Value};
 
 use crate::args::{Globals, OutputFormat};
 use crate::diagnostics::{detail, note};
+use crate::discreet::{self, Discreet};
 use crate::exit::CliError;
 use crate::progress::{LoadBar, Progress};
 use crate::resolve::Checked;
 use crate::settings::Settings;
-use crate::{advice, assemble, redact, resolve, workload};
+use crate::{advice, assemble, provenance, redact, resolve, workload};
 
 /// Everything that is known and checked before the load begins.
 pub struct Session {
@@ -77,7 +78,8 @@ impl Session {
         bar.rest();
         warnings.extend(prompts.warnings.iter().cloned());
 
-        let backend = kind.opener.open(&settings, bar.clone()).await?;
+        let backend = kind.opener.open(&settings, bar.clone()).await.map_err(discreet::fault)?;
+        let backend: Arc<dyn Backend> = Arc::new(Discreet(backend));
         let checks = backend.validate().await;
         bar.finish();
         let checks = checks?;
@@ -91,8 +93,10 @@ impl Session {
             spare: write(&workload.spare)?,
             timeline: prompts.timeline,
             follow_ups: prompts.follow_ups.into_iter().map(|(at, talk)| (at, talk.into())).collect(),
+            ..Script::default()
         };
-        let dataset = prompts.info;
+        let dataset = DatasetInfo { name: redact::text(&prompts.info.name), ..prompts.info };
+        warnings.iter_mut().for_each(|warning| *warning = redact::text(warning));
         let session = Self {
             settings,
             repeat,
@@ -121,10 +125,18 @@ impl Session {
         }
     }
 
+    /// The machine, the programs and the work, for the record. The prompts are those of the whole run.
+    pub fn environment(&self) -> Map<String, Value> {
+        let mut environment = environment(&Roots::default(), self.repeat.clone());
+        provenance::describe(&mut environment, &self.backend.info(), &self.dataset, &self.prompts);
+        environment
+    }
+
     /// Runs the load and brings back the record.
     pub async fn measure(
         self,
         run_id: String,
+        environment: Map<String, Value>,
         stop: Stop,
         journal: Arc<Journal>,
         globals: &Globals,
@@ -166,7 +178,7 @@ impl Session {
             calibration: crate::calibration::of_this_client(&roots),
             started_at: crate::place::rfc3339(SystemTime::now()),
             grid,
-            environment: environment(&roots, self.repeat),
+            environment,
             warnings,
         };
         let record = runner::run(plan, parts).await;

@@ -25,6 +25,7 @@ pub mod prompt;
 pub mod record;
 pub mod reporter;
 pub mod runner;
+pub mod segment;
 pub mod server;
 pub mod several;
 pub mod store;
@@ -46,5 +47,6 @@ pub use prompt::{FormattedPrompt, GenerationParams, Message, Prompt, PromptConte
 pub use record::{ErrorClass, RequestRecord, RunRecord, TokenCount, TokenCountSource};
 pub use reporter::{Place, Report, Reporter, Written};
 pub use runner::{Parts, Stop};
+pub use segment::{Segment, Shift};
 pub use summary::Summary;
 pub use units::{Grams, Joules, Seconds, Watts};

@@ -11,6 +11,7 @@ use crate::clock::Stamp;
 use crate::dataset::DatasetInfo;
 use crate::energy::{Channel, EnergyReading, GpuSample, GpuState, UnavailableSource};
 use crate::plan::Plan;
+use crate::segment::Segment;
 use crate::server::ServerSample;
 
 pub use crate::chunks::Chunks;
@@ -312,7 +313,8 @@ pub struct RunRecord {
     /// The measured requests in the order they ended. Missing in a [head](RunRecord::head).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
-    /// Requests that were sent and are kept out of every figure: warm-up and cool-down. Missing in a head.
+    /// Requests that were sent and are kept out of every figure: warm-up, cool-down, and attempts that a resumed run made
+    /// again. Missing in a head.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmeasured: Vec<RequestRecord>,
     /// What was read. Missing in a [head](RunRecord::head).
@@ -336,6 +338,9 @@ pub struct RunRecord {
     /// The grid's intensity at the time, where a service was asked.
     #[serde(default)]
     pub grid: Option<GridIntensity>,
+    /// The stretches between breaks, where the run was interrupted and resumed; empty where it was not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<Segment>,
     /// Why it ended.
     pub ending: Ending,
     /// `true` where any part was a fake: every report says so.
@@ -369,6 +374,7 @@ impl RunRecord {
             sampler: self.sampler.clone(),
             client: self.client.clone(),
             grid: self.grid.clone(),
+            segments: Vec::new(),
             ending: self.ending.clone(),
             synthetic: self.synthetic,
             warnings: self.warnings.clone(),

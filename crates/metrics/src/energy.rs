@@ -11,6 +11,7 @@ use ai_energy_core::figure::{Figure, Provenance};
 use ai_energy_core::summary::{ChannelEnergy, DomainEnergy};
 
 use crate::integrate::{Curve, Integral, Known, Window};
+use crate::segments::spliced_results;
 use crate::shares::Shares;
 
 /// Ticks that a peak power is taken over at least, so that a tick more or less in it is a tenth at most.
@@ -48,6 +49,9 @@ impl ChannelResult<'_> {
 
 /// The energy of every channel of `record` over `window`.
 pub fn channel_results(record: &RunRecord, window: Option<Window>) -> Vec<ChannelResult<'_>> {
+    if !record.segments.is_empty() {
+        return spliced_results(record, window);
+    }
     let mut traces: Vec<Vec<(Stamp, u64)>> = vec![Vec::new(); record.channels.len()];
     for reading in &record.readings {
         if let Some(trace) = traces.get_mut(usize::from(reading.channel)) {

@@ -31,6 +31,7 @@ pub mod options;
 pub mod phases;
 mod process;
 pub mod search;
+mod segments;
 pub mod shares;
 pub mod sources;
 pub mod stats;

@@ -22,6 +22,17 @@ pub(crate) fn cpu_model(roots: &Roots) -> Option<String> {
     named("model name").or_else(|| named("Model")).or_else(|| named("Hardware"))
 }
 
+/// The system's name and version in its own words, for example `Debian GNU/Linux 13 (trixie)`; inside a container the
+/// container's.
+pub(crate) fn os_release(roots: &Roots) -> Option<String> {
+    let root = roots.proc.join("self/root");
+    let read = |path: &str| fs::read_to_string(root.join(path)).ok();
+    let text = read("etc/os-release").or_else(|| read("usr/lib/os-release"))?;
+    let value = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    let value = value.trim().trim_matches(['"', '\'']);
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
 /// `true` where the processor says that a hypervisor runs it; `None` where it does not tell.
 pub(crate) fn virtual_machine(roots: &Roots) -> Option<bool> {
     let text = fs::read_to_string(roots.proc.join("cpuinfo")).ok()?;
@@ -43,8 +54,18 @@ pub(crate) fn container(roots: &Roots) -> Option<&'static str> {
     if root.join("run/.containerenv").exists() {
         return Some("podman");
     }
+    // With control groups of version 2 a container sees only `/`; Kubernetes leaves its service account.
+    if root.join("var/run/secrets/kubernetes.io").exists() {
+        return Some("kubernetes");
+    }
     let groups = fs::read_to_string(roots.proc.join("self/cgroup")).ok()?;
-    let marks = [("kubepods", "kubernetes"), ("docker", "docker"), ("libpod", "podman"), ("lxc", "lxc")];
+    let marks = [
+        ("kubepods", "kubernetes"),
+        ("docker", "docker"),
+        ("libpod", "podman"),
+        ("containerd", "containerd"),
+        ("lxc", "lxc"),
+    ];
     marks.into_iter().find(|(mark, _)| groups.contains(mark)).map(|(_, word)| word)
 }
 

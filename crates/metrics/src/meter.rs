@@ -132,6 +132,7 @@ fn record(plan: Plan, sampled: Sampled, work: Phase) -> RunRecord {
         sampler: sampled.stats,
         client: ai_energy_core::record::ClientUsage::default(),
         grid: None,
+        segments: Vec::new(),
         ending: Ending::Complete,
         synthetic: false,
         warnings: Vec::new(),

@@ -67,9 +67,10 @@ impl Found {
 type Check = (&'static str, fn(&Look<'_>) -> Found);
 
 /// Every check, in the order of reports.
-pub(crate) const CHECKS: [Check; 17] = [
+pub(crate) const CHECKS: [Check; 18] = [
     ("energy_source", energy_source),
     ("requests", requests),
+    ("breaks", breaks),
     ("window_length", instrument::window_length),
     ("sampling", instrument::sampling),
     ("counter_against_power", instrument::counter_against_power),
@@ -110,6 +111,23 @@ fn overall(checks: &[ValidityCheck]) -> Verdict {
     } else {
         Verdict::Ok
     }
+}
+
+/// Whether the run was interrupted and resumed.
+fn breaks(look: &Look<'_>) -> Found {
+    let segments = &look.record.segments;
+    if segments.len() < 2 {
+        return Found::ok("the run had no break");
+    }
+    let known: Option<f64> = segments.iter().skip(1).map(|segment| segment.break_seconds).sum();
+    let length = known.map_or("unknown length".to_owned(), |seconds| format!("{seconds:.1} s in all"));
+    Found::warning(
+        format!(
+            "the run was resumed: {} segments, breaks of {length}; caches, clocks and temperatures began anew in each",
+            segments.len()
+        ),
+        "run it in one piece for a figure that others are held against",
+    )
 }
 
 fn energy_source(look: &Look<'_>) -> Found {

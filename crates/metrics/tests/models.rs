@@ -156,4 +156,13 @@ fn the_environment_has_every_key_and_null_for_what_is_not_known() {
     let nothing = environment(&bare(dir.path()));
     assert_eq!(nothing.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
     assert!(nothing["cpu_count"].is_null() && nothing["ram_total_gib"].is_null());
+    for machine in [&found, &nothing] {
+        let nulls = machine.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key);
+        let told = machine["unknown"].as_object().unwrap();
+        assert_eq!(nulls.collect::<Vec<_>>(), told.keys().collect::<Vec<_>>(), "each null has its reason");
+        assert!(
+            told.values().all(|reason| reason.as_str().is_some_and(|reason| reason.len() > 10)),
+            "{told:?}"
+        );
+    }
 }

@@ -76,12 +76,31 @@ pub(crate) fn write_whole_by(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), Fault> {
+    replace_whole(path, |file| write(file).map_err(|error| io_fault(path, "cannot be written", &error)))
+}
+
+/// [`write_whole`] for content that is not kept in memory: `fill` writes it.
+pub(crate) fn replace_whole(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let temporary = temporary_name(path);
-    let outcome = write_synced(&temporary, write).and_then(|()| fs::rename(&temporary, path));
-    if let Err(error) = outcome {
+    let unwritable = |error: io::Error| io_fault(path, "cannot be written", &error);
+    let outcome = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&temporary)
+        .map_err(unwritable)
+        .and_then(|mut file| {
+            fill(&mut file)?;
+            file.sync_all().map_err(unwritable)
+        })
+        .and_then(|()| fs::rename(&temporary, path).map_err(unwritable));
+    if outcome.is_err() {
         // What is left of the temporary file is of no use; that it cannot be removed either changes nothing.
         let _ = fs::remove_file(&temporary);
-        return Err(io_fault(path, "cannot be written", &error));
+        return outcome;
     }
     sync_folder(path);
     Ok(())
@@ -90,12 +109,6 @@ pub(crate) fn write_whole_by(
 fn temporary_name(path: &Path) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
-}
-
-fn write_synced(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-    write(&mut file)?;
-    file.sync_all()
 }
 
 /// Makes a rename durable where the system can; elsewhere the file is whole all the same.

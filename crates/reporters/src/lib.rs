@@ -5,7 +5,9 @@
 
 pub mod ai_energy_score;
 mod append;
+mod bundle;
 mod collect;
+pub mod config_file;
 mod coverage;
 pub mod csv;
 pub mod emissions;
@@ -16,6 +18,7 @@ pub mod journal;
 pub mod json;
 pub mod jsonl;
 pub mod live;
+pub mod manifest;
 pub mod markdown;
 mod measures;
 pub mod openmetrics;
@@ -29,6 +32,8 @@ mod sweep;
 pub mod terminal;
 mod time;
 
+pub use bundle::write_bundle;
+pub use config_file::write_config;
 pub use journal::Journal;
 pub use live::{LiveMeter, LiveState, render_progress};
 pub use options::{Formats, Options};

@@ -11,7 +11,7 @@ use ai_energy_core::{Fault, FaultKind, Written};
 use serde_json::Value;
 
 use crate::files::{io_fault, make_folder, same_place};
-use crate::{ai_energy_score, csv, emissions, journal, json, request_energy};
+use crate::{ai_energy_score, config_file, csv, emissions, journal, json, manifest, request_energy};
 
 /// Makes `output_dir/<run_id>/` and sees that files can be made in it.
 ///
@@ -44,8 +44,8 @@ pub fn run_folder(output_dir: &Path, run_id: &str) -> Result<PathBuf, Fault> {
 /// The folder cannot be made or written to, or an earlier file cannot be moved; nothing is lost then.
 pub fn results_folder(results_dir: &Path, collected: &[PathBuf]) -> Result<(PathBuf, Vec<Written>), Fault> {
     check_writable(results_dir)?;
-    let earlier: Vec<PathBuf> = report_file_names()
-        .map(|name| results_dir.join(name))
+    let earlier: Vec<PathBuf> = earlier_files(results_dir)?
+        .into_iter()
         .filter(|path| path.exists() && !collected.iter().any(|kept| same_place(kept, path)))
         .collect();
     if earlier.is_empty() {
@@ -107,9 +107,31 @@ fn report_file_names() -> impl Iterator<Item = &'static str> {
         request_energy::FILE_NAME,
         journal::REQUESTS_FILE_NAME,
         journal::READINGS_FILE_NAME,
+        journal::GPU_STATES_FILE_NAME,
         journal::RECORD_FILE_NAME,
+        config_file::FILE_NAME,
+        manifest::FILE_NAME,
     ]
     .into_iter()
+}
+
+/// What an earlier run left in `results_dir`: the files that every run may write, those that its manifest lists, and the
+/// folders of its resumptions.
+fn earlier_files(results_dir: &Path) -> Result<Vec<PathBuf>, Fault> {
+    let mut names: Vec<String> = report_file_names().map(str::to_owned).collect();
+    // A manifest that cannot be read is moved away with the rest.
+    let listed = manifest::read_manifest(results_dir).ok().flatten();
+    let listed = listed.into_iter().flat_map(|manifest| manifest.files).map(|file| file.path);
+    names.extend(listed.filter_map(|path| path.split('/').next().map(str::to_owned)));
+    names.extend(
+        journal::segment_folders(results_dir)?
+            .into_iter()
+            .filter_map(|folder| folder.file_name().map(|name| name.to_string_lossy().into_owned())),
+    );
+    names.sort();
+    names.dedup();
+    names.retain(|name| manifest::is_within(name));
+    Ok(names.into_iter().map(|name| results_dir.join(name)).collect())
 }
 
 /// The earlier run's id from its report; where that cannot be read, a name from the time of its newest file.
@@ -148,7 +170,7 @@ fn is_empty_folder(folder: &Path) -> bool {
 }
 
 /// A text as one file name: path separators and what file systems refuse become `_`, and it never climbs upwards.
-fn file_name_of(text: &str) -> String {
+pub(crate) fn file_name_of(text: &str) -> String {
     let name: String = text
         .chars()
         .map(|letter| if letter.is_control() || r#"/\:*?"<>|"#.contains(letter) { '_' } else { letter })

@@ -1,10 +1,15 @@
 //! Wall time in the forms that result files want. Refuses to read a clock: the time comes from the record.
 
-use ai_energy_core::{RunRecord, Stamp};
+use ai_energy_core::{RunRecord, Shift, Stamp};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 /// The wall time at a stamp; `None` where the record's start is no RFC 3339 time.
 fn at(record: &RunRecord, stamp: Stamp) -> Option<Timestamp> {
+    // Breaks take no time on the run's clock: the segment that the stamp lies in says what the wall clock showed.
+    if let Some(segment) = record.segments.iter().rev().find(|segment| segment.at <= stamp) {
+        let (start, _) = segment.record.load_window()?;
+        return at(&segment.record, Shift::between(segment.at, start).of(stamp));
+    }
     let start: Timestamp = record.started_at.parse().ok()?;
     let offset = SignedDuration::from_nanos(i64::try_from(stamp.0).ok()?);
     start.checked_add(offset).ok()

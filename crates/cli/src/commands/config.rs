@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::args::{OutputFormat, ShowArgs};
 use crate::diagnostics::{note, print_out};
 use crate::exit::{CliError, Exit};
+use crate::kept_config::leaves;
 use crate::{advice, redact, resolve, settings};
 
 /// Prints every resolved key with its value and where the value comes from.
@@ -70,20 +71,6 @@ fn first_sentence(content: &str) -> String {
         .collect();
     let text = comment.join(" ");
     text.split_once(". ").map_or(text.as_str(), |(first, _)| first).trim_end_matches('.').to_owned()
-}
-
-/// All leaves of a tree as dotted keys, in order.
-fn leaves(prefix: &str, value: &Value) -> Vec<(String, Value)> {
-    match value {
-        Value::Object(object) if !object.is_empty() => object
-            .iter()
-            .flat_map(|(key, value)| {
-                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                leaves(&path, value)
-            })
-            .collect(),
-        leaf => vec![(prefix.to_owned(), leaf.clone())],
-    }
 }
 
 /// The tree as YAML with the origin of each leaf as a comment. Scalars and lists are written as JSON, which is YAML.

@@ -1,10 +1,12 @@
 //! One file a command. Each reads settings, calls the parts, and prints; none measures.
 
+pub mod bundle;
 pub mod config;
 pub mod doctor;
 pub mod list;
 pub mod measure;
 pub mod prompts;
+pub mod resume;
 pub mod run;
 pub mod shell;
 pub mod simulate;
@@ -12,3 +14,4 @@ pub mod simulate_args;
 pub mod summarize;
 pub mod sweep;
 pub mod validate;
+pub mod verify;

@@ -205,6 +205,21 @@ impl Chunks {
         self
     }
 
+    /// Moves every stamp to another clock. What was in a store goes there again.
+    pub fn restamp(&mut self, moved: impl Fn(Stamp) -> Stamp) {
+        let mut all = Unpacked::default();
+        self.unpack(&mut all);
+        all.at.iter_mut().for_each(|at| *at = moved(*at));
+        let store = match &self.0 {
+            Form::Stored(stored) => Some(Arc::clone(&stored.store)),
+            _ => None,
+        };
+        *self = Self::from(&all);
+        if let Some(store) = store {
+            self.put_into(&store);
+        }
+    }
+
     /// Bytes on the heap, about.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {

@@ -76,5 +76,14 @@ pub fn bounds(step: &Step) -> (Option<usize>, Vec<(Duration, usize)>) {
     (Some(begin), (1..=changes).map(at).collect())
 }
 
+/// The instants of a trace's next requests, from the first one's on, as far as the step goes.
+pub fn trace_instants(step: &Step, timeline: &[Duration]) -> Vec<Duration> {
+    let first = timeline.first().copied().unwrap_or_default();
+    let end = step.duration().unwrap_or(Duration::MAX);
+    let most = step.requests.unwrap_or(timeline.len());
+    let since = timeline.iter().take(most).map(|at| at.saturating_sub(first));
+    since.take_while(|at| *at < end).collect()
+}
+
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::phase::PhaseKind;
 
-pub use instants::{bounds, instants};
+pub use instants::{bounds, instants, trace_instants};
 pub use law::{Constant, Gamma, Gaps, Law, Poisson};
 pub use objectives::Objectives;
 pub use profile::{PROFILES, Profile, ProfileStep};

@@ -163,6 +163,7 @@ fn begun(
         sampler: SamplerStats::default(),
         client: ClientUsage::default(),
         grid: parts.grid,
+        segments: Vec::new(),
         ending: Ending::Unfinished,
         warnings: parts.warnings,
         environment: parts.environment,

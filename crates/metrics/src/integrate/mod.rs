@@ -12,6 +12,7 @@ mod known;
 mod lost;
 mod points;
 mod power;
+mod spliced;
 mod wraps;
 
 use ai_energy_core::clock::Stamp;
@@ -21,6 +22,7 @@ use ai_energy_core::figure::Provenance;
 pub use counter::CounterCurve;
 pub use known::Known;
 pub use power::PowerCurve;
+pub use spliced::SplicedCurve;
 
 /// A stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub enum Curve {
     Counter(CounterCurve),
     /// From a sampled power.
     Power(PowerCurve),
+    /// From the segments of a run that had breaks.
+    Spliced(SplicedCurve),
 }
 
 /// Energy over a window.
@@ -112,6 +116,7 @@ impl Curve {
         match self {
             Self::Counter(curve) => curve.joules_at(at),
             Self::Power(curve) => curve.joules_at(at),
+            Self::Spliced(curve) => curve.joules_at(at),
         }
     }
 
@@ -120,6 +125,7 @@ impl Curve {
         match self {
             Self::Counter(curve) => curve.span(),
             Self::Power(curve) => curve.span(),
+            Self::Spliced(curve) => curve.span(),
         }
     }
 
@@ -129,6 +135,7 @@ impl Curve {
         match self {
             Self::Counter(curve) => curve.tick_seconds(),
             Self::Power(_) => None,
+            Self::Spliced(curve) => curve.tick_seconds(),
         }
     }
 
@@ -138,6 +145,7 @@ impl Curve {
         match self {
             Self::Counter(curve) => curve.moments().filter(within).collect(),
             Self::Power(curve) => curve.moments().filter(within).collect(),
+            Self::Spliced(curve) => curve.moments(window),
         }
     }
 
@@ -147,9 +155,13 @@ impl Curve {
     /// Why it is not known, as a reason for a figure: the readings do not span the window, or the counter stood still
     /// or may have wrapped more than once between two readings.
     pub fn energy(&self, channel: &Channel, window: Window) -> Result<Integral, String> {
-        self.check_span(channel, window)?;
-        if let Self::Counter(curve) = self {
-            curve.check(channel, window)?;
+        match self {
+            Self::Spliced(curve) => return curve.energy(channel, window),
+            Self::Counter(curve) => {
+                self.check_span(channel, window)?;
+                curve.check(channel, window)?;
+            }
+            Self::Power(_) => self.check_span(channel, window)?,
         }
         let joules = self.joules_at(window.end) - self.joules_at(window.start);
         if joules < 0.0 {
@@ -160,6 +172,7 @@ impl Curve {
                 (doubts::budget(curve, &channel.instrument, window), curve.remark(window))
             }
             Self::Power(curve) => (curve.budget(&channel.instrument, window), None),
+            Self::Spliced(curve) => return curve.energy(channel, window),
         };
         let random_ci95 = budget.half_width();
         let provenance = match remark {

@@ -95,6 +95,7 @@ pub(crate) fn record() -> RunRecord {
         sampler: SamplerStats::default(),
         client: ClientUsage::default(),
         grid: None,
+        segments: Vec::new(),
         ending: Ending::Complete,
         synthetic: false,
         warnings: Vec::new(),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::read::read_bounded;
+use super::segments::{join, segment_folders};
 use super::spill::Spill;
 use super::{GPU_STATES_FILE_NAME, READINGS_FILE_NAME, REQUESTS_FILE_NAME};
 use super::{read_gpu_states, read_readings};
@@ -35,6 +36,8 @@ const IN_MEMORY: usize = 256 << 20;
 pub struct Context {
     /// The resolved config, without secrets.
     pub config: Map<String, Value>,
+    /// Who set each key of the config, in words; a key that nobody set is missing.
+    pub origins: Map<String, Value>,
     /// Options of the figures, such as the grid's location.
     pub figures: Value,
     /// Reports that the config switched off, by name.
@@ -86,11 +89,31 @@ pub fn write_record(dir: &Path, record: &RunRecord, context: &Context) -> Result
     Ok(Written::at(&path))
 }
 
-/// Reads a run's folder back, whether its run came to an end or not.
+/// Reads a run's folder back, whether its run came to an end or not, with the segments of a run that was resumed.
 ///
 /// # Errors
 /// A file is missing or cannot be read, is damaged, or was written by a newer version; the fault names it.
 pub fn read_run(dir: &Path) -> Result<StoredRun, Fault> {
+    let StoredRun { record, context, cut } = read_part(dir)?;
+    let mut parts = vec![record];
+    for folder in segment_folders(dir)? {
+        // A resumption that was killed before its load has measured nothing and left no record.
+        if folder.join(RECORD_FILE_NAME).exists() {
+            parts.push(read_part(&folder)?.record);
+        }
+    }
+    if parts.len() == 1 {
+        return Ok(StoredRun { record: parts.swap_remove(0), context, cut });
+    }
+    let record = join(parts).ok_or_else(|| {
+        Fault::new(FaultKind::Internal, dir.display().to_string(), "its segments cannot be joined")
+    })?;
+    let cut = record.ending == Ending::Unfinished;
+    Ok(StoredRun { record, context, cut })
+}
+
+/// Reads what one process wrote.
+fn read_part(dir: &Path) -> Result<StoredRun, Fault> {
     let path = dir.join(RECORD_FILE_NAME);
     let FileIn { context, mut record, .. } = read_file(&path)?;
     // Not in the run's folder: that may be somebody else's to write in.

@@ -7,7 +7,7 @@ mod compat;
 mod shape;
 mod unknown;
 
-use ai_energy_core::{Fault, FaultKind, Place, Report, Reporter, Written};
+use ai_energy_core::{Fault, FaultKind, Place, Report, Reporter, Segment, Written};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -61,6 +61,9 @@ pub fn report_value(report: Report<'_>) -> Value {
     put("plan", value(&record.plan));
     put("checks", value(&record.checks));
     put("phases", value(&record.phases));
+    if !record.segments.is_empty() {
+        put("segments", Value::Array(record.segments.iter().map(segment).collect()));
+    }
     put("channels", value(&record.channels));
     put("unavailable_sources", value(&record.unavailable_sources));
     put("sampler", value(&record.sampler));
@@ -76,6 +79,19 @@ fn figures(report: Report<'_>) -> Value {
         figures.shift_remove("validity");
     }
     figures
+}
+
+/// One stretch between two breaks of a resumed run.
+fn segment(segment: &Segment) -> Value {
+    let stretch = segment.stretch();
+    json!({
+        "started_at": segment.record.started_at,
+        "start_ns": stretch.map(|(start, _)| start),
+        "end_ns": stretch.map(|(_, end)| end),
+        "break_before_seconds": segment.break_seconds,
+        "requests": segment.requests,
+        "ending": segment.record.ending,
+    })
 }
 
 /// The summary's warnings, then those that were seen before and during the run, in one shape.

@@ -63,6 +63,9 @@ pub struct ReportFile {
     pub checks: Vec<Check>,
     /// The stretches of the run, ns since its origin.
     pub phases: Vec<Phase>,
+    /// The stretches between breaks; missing where the run was not resumed.
+    #[serde(default)]
+    pub segments: Option<Vec<SegmentKeys>>,
     /// What was read.
     pub channels: Vec<Channel>,
     /// What could not be read, and what would change that.
@@ -73,6 +76,24 @@ pub struct ReportFile {
     pub environment: Map<String, Value>,
     /// The resolved configuration without secrets, as `docs/config.md` describes it.
     pub resolved_config: Map<String, Value>,
+}
+
+/// A stretch of a resumed run between two breaks. On the run's timeline breaks take no time.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SegmentKeys {
+    /// Wall time at the origin of the segment's own clock, RFC 3339, UTC.
+    pub started_at: String,
+    /// Where its load begins on the run's timeline, ns.
+    pub start_ns: Option<u64>,
+    /// Where its load ends, ns.
+    pub end_ns: Option<u64>,
+    /// How long nothing was sent before it by the wall clock, s; null for the first one, and where the wall clock does not tell.
+    pub break_before_seconds: Option<f64>,
+    /// Measured requests that ended in it, attempts that were made again later included.
+    pub requests: u64,
+    /// How it ended.
+    pub ending: Ending,
 }
 
 /// What ran.

@@ -157,6 +157,7 @@ fn record() -> RunRecord {
         },
         client: ClientUsage { load_cpu_seconds: Some(1.9), ..ClientUsage::default() },
         grid: None,
+        segments: Vec::new(),
         ending: Ending::Complete,
         synthetic: false,
         warnings: Vec::new(),

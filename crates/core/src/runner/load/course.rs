@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::pacer::{Pacer, after};
 use crate::clock::{Clock, Stamp};
-use crate::load::{Arrivals, LoadPlan, Step, bounds, instants};
+use crate::load::{Arrivals, LoadPlan, Step, bounds, instants, trace_instants};
 
 /// When a request was to be sent, and when it was free to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Course {
         timeline: &[Duration],
     ) -> Self {
         let planned = match step.arrivals {
-            Arrivals::Trace => of_trace(step, timeline),
+            Arrivals::Trace => trace_instants(step, timeline),
             _ => instants(step, plan.seed, number, left),
         };
         let begin = clock.now();
@@ -153,13 +153,4 @@ impl Course {
             self.bound = Some(bound);
         }
     }
-}
-
-/// The instants of a trace's next requests, from the first one's on, as far as the step goes.
-fn of_trace(step: &Step, timeline: &[Duration]) -> Vec<Duration> {
-    let first = timeline.first().copied().unwrap_or_default();
-    let end = step.duration().unwrap_or(Duration::MAX);
-    let most = step.requests.unwrap_or(timeline.len());
-    let since = timeline.iter().take(most).map(|at| at.saturating_sub(first));
-    since.take_while(|at| *at < end).collect()
 }

@@ -10,7 +10,7 @@ use tokio::task::{Id, JoinSet};
 use super::course::{Course, Turn};
 use super::pacer::after;
 use super::task::{ended_with, generate};
-use super::{Offered, Outcome};
+use super::{Offered, Outcome, Script};
 use crate::backend::Request;
 use crate::clock::Stamp;
 use crate::load::Step;
@@ -218,7 +218,7 @@ impl<'a> Driver<'a> {
             _ => "",
         };
         let request = Request {
-            id: format!("{}-{mark}{:06}", self.plan.run_id, self.sent),
+            id: format!("{}-{mark}{:06}", self.plan.run_id, self.number()),
             prompt: Arc::clone(&prompt),
             params: Arc::clone(&self.params),
             stop: self.abort.clone(),
@@ -234,6 +234,12 @@ impl<'a> Driver<'a> {
         let task =
             self.running.spawn(async move { generate(&*backend, &request, clock, &tally, not_before).await });
         self.started.insert(task.id(), started);
+    }
+
+    /// The number of the request that is sent now.
+    fn number(&self) -> usize {
+        let Script { numbers, first_number, .. } = &self.offered.script;
+        numbers.get(self.sent).copied().unwrap_or(first_number + self.sent)
     }
 
     /// Takes in a request that ended. One whose backend panicked has failed like any other.

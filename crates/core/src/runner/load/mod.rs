@@ -32,6 +32,11 @@ pub struct Script {
     pub timeline: Vec<Duration>,
     /// What follows in the conversations that prompts begin, by [`FormattedPrompt::index`].
     pub follow_ups: HashMap<usize, Arc<[FollowUp]>>,
+    /// The number of each measured request within the run, where a resumed run has not the first ones left; empty: they are
+    /// counted on from `first_number`.
+    pub numbers: Vec<usize>,
+    /// The first measured request's number.
+    pub first_number: usize,
 }
 
 /// What the load is made of.
