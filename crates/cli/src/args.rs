@@ -94,6 +94,8 @@ pub enum Command {
     Config(ConfigArgs),
     /// Serve an OpenAI-compatible API with known timing, to calibrate a client with
     Simulate(Box<SimulateArgs>),
+    /// Find what this client can do on this machine, against the simulator's truth; runs read the result
+    Calibrate(CalibrateArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one a command into a folder
@@ -101,7 +103,7 @@ pub enum Command {
 }
 
 /// Names that are commands; anything else in front is an argument of `run`.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "sweep",
     "validate",
@@ -114,6 +116,7 @@ const COMMANDS: [&str; 15] = [
     "measure",
     "config",
     "simulate",
+    "calibrate",
     "completions",
     "man",
     "help",
@@ -344,6 +347,7 @@ pub struct ManArgs {
     pub dir: Option<PathBuf>,
 }
 
+pub use crate::commands::calibrate::CalibrateArgs;
 pub use crate::commands::measure::MeasureArgs;
 pub use crate::commands::prompts::PromptsArgs;
 pub use crate::commands::simulate_args::SimulateArgs;

@@ -80,6 +80,8 @@ pub struct Level {
     pub ttft_error_seconds: Option<[f64; 2]>,
     /// The same of the time between tokens.
     pub inter_token_error_seconds: Option<[f64; 2]>,
+    /// The simulator did not write tokens as fast as it was asked to.
+    pub simulator_behind: bool,
     /// Whether the client kept within the bounds.
     pub held: bool,
     /// Why it did not, or why the level says nothing of the client.

@@ -6,6 +6,7 @@ pub mod advice;
 pub mod args;
 pub mod assemble;
 pub mod calibration;
+pub mod client_limits;
 pub mod commands;
 pub mod diagnostics;
 pub mod discreet;
@@ -71,6 +72,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, exit::CliError> {
             ConfigCommand::Schema => commands::config::schema(),
             ConfigCommand::List => commands::config::list(),
         },
+        Command::Calibrate(arguments) => commands::calibrate::calibrate(arguments, &cli.globals),
         Command::Simulate(arguments) => commands::simulate::simulate(arguments, &cli.globals),
         Command::Completions(arguments) => commands::shell::completions(arguments),
         Command::Man(arguments) => commands::shell::man(arguments),

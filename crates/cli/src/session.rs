@@ -23,7 +23,7 @@ use crate::exit::CliError;
 use crate::progress::{LoadBar, Progress};
 use crate::resolve::Checked;
 use crate::settings::Settings;
-use crate::{advice, assemble, provenance, redact, resolve, workload};
+use crate::{advice, assemble, client_limits, provenance, redact, resolve, workload};
 
 /// Everything that is known and checked before the load begins.
 pub struct Session {
@@ -95,6 +95,10 @@ impl Session {
             follow_ups: prompts.follow_ups.into_iter().map(|(at, talk)| (at, talk.into())).collect(),
             ..Script::default()
         };
+        if backend.info().endpoint.is_some() {
+            let servers = 1 + settings.backend.more_endpoints.len();
+            warnings.extend(client_limits::check(&checked.load, formatted.len(), servers)?);
+        }
         let dataset = DatasetInfo { name: redact::text(&prompts.info.name), ..prompts.info };
         warnings.iter_mut().for_each(|warning| *warning = redact::text(warning));
         let session = Self {

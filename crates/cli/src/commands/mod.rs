@@ -1,6 +1,7 @@
 //! One file a command. Each reads settings, calls the parts, and prints; none measures.
 
 pub mod bundle;
+pub mod calibrate;
 pub mod config;
 pub mod doctor;
 pub mod list;

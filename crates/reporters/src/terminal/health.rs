@@ -25,11 +25,16 @@ pub(super) fn draw(report: Report<'_>, page: &mut Page) {
 
 /// The verdict by its reasons, then what was used, then what it was held against.
 fn draw_bound(health: &Health, used: &[String], page: &mut Page, separator: &str) {
-    let verdict = match health.client_bound {
-        ClientBound::Yes => "client-bound: yes, the latencies above are the client's as well as the server's",
-        _ => "client-bound: maybe, the latencies above may be the client's as well as the server's",
+    let (style, verdict) = match health.client_bound {
+        ClientBound::Yes => {
+            (Style::Bad, "client-bound: yes, the latencies above are the client's as well as the server's")
+        }
+        _ => (
+            Style::Notice,
+            "client-bound: maybe, the latencies above may be the client's as well as the server's",
+        ),
     };
-    page.paragraph((Style::Notice, "   client   "), Style::Notice, verdict);
+    page.paragraph((style, "   client   "), style, verdict);
     for reason in &health.reasons {
         page.paragraph((Style::Plain, "            "), Style::Plain, reason);
     }
