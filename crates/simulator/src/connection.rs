@@ -3,7 +3,7 @@
 //! Exists to keep sockets in one place. Refuses to know what is asked or answered.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
@@ -41,7 +41,7 @@ pub(crate) struct Gone;
 
 /// A client's connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     /// What was read and not used yet.
     pending: Vec<u8>,
     clock: ServerClock,
@@ -50,7 +50,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, clock: ServerClock) -> Self {
-        Self { stream, pending: Vec::new(), clock, last_read_ns: 0 }
+        Self { stream: Arc::new(stream), pending: Vec::new(), clock, last_read_ns: 0 }
     }
 
     /// Waits for the next request.
@@ -115,6 +115,21 @@ impl Connection {
         }
     }
 
+    /// The socket, for whoever writes to it at set times.
+    pub(crate) fn stream(&self) -> Arc<TcpStream> {
+        Arc::clone(&self.stream)
+    }
+
+    /// Returns once the socket takes bytes again, or the client is gone.
+    pub(crate) async fn writable(&mut self) -> Result<(), Gone> {
+        let stream = self.stream();
+        tokio::select! {
+            biased;
+            ready = stream.writable() => ready.map_err(|_| Gone),
+            gone = self.gone() => Err(gone),
+        }
+    }
+
     /// Writes all of `bytes`, and calls `mark` with the moment just before the system call that took the last of them.
     /// The record is locked over each call: whoever reads it because a client has the bytes finds the mark in it.
     pub(crate) async fn send(
@@ -125,15 +140,7 @@ impl Connection {
     ) -> io::Result<()> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let taken = {
-                let mut truth = lock(record);
-                let at = self.clock.now();
-                let taken = self.stream.try_write(rest);
-                if matches!(taken, Ok(count) if count == rest.len()) {
-                    mark(&mut truth, at);
-                }
-                taken
-            };
+            let taken = write_marked(&self.stream, rest, record, self.clock, &mut mark);
             rest = self.advance(rest, taken).await?;
         }
         Ok(())
@@ -163,7 +170,7 @@ impl Connection {
 
     /// Ends the connection with a reset instead of an orderly close.
     pub(crate) fn reset(self) {
-        if let Err(error) = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)) {
+        if let Err(error) = socket2::SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO)) {
             tracing::debug!(%error, "the connection closes in order, it could not be reset");
         }
     }
@@ -171,7 +178,7 @@ impl Connection {
     /// Ends our side and lets the client read what was written: a close with unread bytes would reset the connection
     /// and take the answer with it.
     pub(crate) async fn close(mut self) {
-        if tokio::io::AsyncWriteExt::shutdown(&mut self.stream).await.is_err() {
+        if socket2::SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write).is_err() {
             return;
         }
         let drain = async {
@@ -186,6 +193,23 @@ impl Connection {
     }
 }
 
-fn retry(error: &io::Error) -> bool {
+/// One write, and `mark` with the moment just before it where it took all bytes. The record is locked over the call.
+pub(crate) fn write_marked(
+    stream: &TcpStream,
+    bytes: &[u8],
+    record: &Mutex<Truth>,
+    clock: ServerClock,
+    mark: impl FnOnce(&mut Truth, u64),
+) -> io::Result<usize> {
+    let mut truth = lock(record);
+    let at = clock.now();
+    let taken = stream.try_write(bytes);
+    if matches!(taken, Ok(count) if count == bytes.len()) {
+        mark(&mut truth, at);
+    }
+    taken
+}
+
+pub(crate) fn retry(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

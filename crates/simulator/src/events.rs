@@ -3,6 +3,8 @@
 //! Exists so that the shape of an answer is in one place. Refuses to know when anything is written.
 
 use serde_json::{Map, Value, json};
+use std::io::Write as _;
+use std::sync::Arc;
 
 use crate::options::{Options, RoleChunk, Usage};
 use crate::request::{ApiError, Ask, Route};
@@ -39,17 +41,17 @@ impl UsagePlaces {
 }
 
 /// Writes the JSON of one generation.
-pub(crate) struct Events<'a> {
-    pub(crate) options: &'a Options,
+pub(crate) struct Events {
+    pub(crate) options: Arc<Options>,
     pub(crate) route: Route,
-    pub(crate) id: &'a str,
+    pub(crate) id: String,
     /// Seconds since 1970.
     pub(crate) created: u64,
     pub(crate) prompt_tokens: u32,
     pub(crate) usage: UsagePlaces,
 }
 
-impl Events<'_> {
+impl Events {
     /// The chunk that names the role; none for plain completions, which know no roles.
     pub(crate) fn role(&self, when: RoleChunk) -> Option<String> {
         if self.route == Route::Completions || self.options.role_chunk != when {
@@ -64,11 +66,6 @@ impl Events<'_> {
         let with_usage = self.usage.each || (self.usage.finish && finish.is_some());
         let usage = with_usage.then(|| self.count(written, thinking));
         self.chunk(Some(self.choice(&piece.text, piece.channel, finish)), usage)
-    }
-
-    /// Whether the chunks of pieces in the middle differ in nothing but their text.
-    pub(crate) fn is_plain(&self) -> bool {
-        !self.usage.each
     }
 
     /// What stands before and behind the text of a piece in the middle; `None` where it cannot be told apart.
@@ -152,7 +149,7 @@ impl Events<'_> {
 
     fn envelope(&self, object: &str, choice: Option<Value>) -> Map<String, Value> {
         Map::from_iter([
-            ("id".to_owned(), self.id.into()),
+            ("id".to_owned(), self.id.as_str().into()),
             ("object".to_owned(), object.into()),
             ("created".to_owned(), self.created.into()),
             ("model".to_owned(), self.options.model.as_str().into()),
@@ -213,7 +210,8 @@ impl Framing {
     pub(crate) fn event_of<const N: usize>(self, out: &mut Vec<u8>, parts: [&[u8]; N]) {
         let length = parts.iter().map(|part| part.len()).sum::<usize>() + b"data: \n\n".len();
         if self == Self::Chunked {
-            out.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+            // Writing to a vector cannot fail.
+            let _ = write!(out, "{length:x}\r\n");
         }
         out.extend_from_slice(b"data: ");
         parts.iter().for_each(|part| out.extend_from_slice(part));

@@ -4,12 +4,13 @@
 //! ended when it is dropped was given up. Refuses to know what is written.
 
 use std::time::{Duration, Instant};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::connection::{Connection, Gone};
 use crate::server::Server;
 use crate::stats::Finish;
 use crate::truth::{Record, lock};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +21,20 @@ enum Stage {
 }
 
 /// A generation from its acceptance to its end.
-pub(crate) struct Flight<'a> {
-    server: &'a Server,
+pub(crate) struct Flight {
+    server: Arc<Server>,
     record: Record,
     stage: Stage,
-    slot: Option<SemaphorePermit<'a>>,
+    slot: Option<OwnedSemaphorePermit>,
     prompt_tokens: u32,
     begun: bool,
 }
 
-impl<'a> Flight<'a> {
+impl Flight {
     /// Accepts a generation; it waits.
-    pub(crate) fn accept(server: &'a Server, record: Record, prompt_tokens: u32) -> Self {
+    pub(crate) fn accept(server: &Arc<Server>, record: Record, prompt_tokens: u32) -> Self {
         server.counters.waiting.fetch_add(1, Relaxed);
+        let server = Arc::clone(server);
         Self { server, record, stage: Stage::Waiting, slot: None, prompt_tokens, begun: false }
     }
 
@@ -41,7 +43,7 @@ impl<'a> Flight<'a> {
         if let Some(slots) = &self.server.slots {
             let slot = tokio::select! {
                 biased;
-                slot = slots.acquire() => slot,
+                slot = Arc::clone(slots).acquire_owned() => slot,
                 gone = connection.gone() => return Err(gone),
             };
             // The slots are never closed; were they, nobody would be served any more.
@@ -64,7 +66,8 @@ impl<'a> Flight<'a> {
         first
     }
 
-    /// Counts tokens that are about to be written. With the first of them goes the time to first token.
+    /// Counts tokens that are about to be written, where there are any. With the first of them goes the time to first
+    /// token.
     pub(crate) fn count(&mut self, tokens: u32) {
         if self.begin() {
             let arrival = lock(&self.record).arrival_ns;
@@ -99,7 +102,7 @@ impl<'a> Flight<'a> {
     }
 }
 
-impl Drop for Flight<'_> {
+impl Drop for Flight {
     fn drop(&mut self) {
         self.end(Finish::Abort);
     }

@@ -4,6 +4,7 @@
 //! requests are read and routed.
 
 use serde_json::Value;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +14,7 @@ use crate::fault::InducedFault;
 use crate::flight::Flight;
 use crate::http::Response;
 use crate::request::{self, ApiError, Ask, Route};
-use crate::script::{self, Script, mixed};
+use crate::script::{self, Draft, Script, mixed};
 use crate::server::Server;
 use crate::stats::Finish;
 use crate::truth::{Channel, Record, Truth, lock};
@@ -44,7 +45,7 @@ impl From<std::io::Error> for Next {
 
 /// One generation request being answered.
 pub(crate) struct Generation<'a> {
-    pub(crate) server: &'a Server,
+    pub(crate) server: &'a Arc<Server>,
     pub(crate) connection: &'a mut Connection,
     pub(crate) record: Record,
     pub(crate) route: Route,
@@ -56,7 +57,7 @@ pub(crate) struct Generation<'a> {
 
 /// Answers a generation request.
 pub(crate) async fn answer(
-    server: &Server,
+    server: &Arc<Server>,
     connection: &mut Connection,
     route: Route,
     request: &Request,
@@ -97,19 +98,20 @@ pub(crate) async fn answer(
 
 impl Server {
     /// The JSON writer for a request's answer.
-    pub(crate) fn events<'a>(
-        &'a self,
-        id: &'a str,
-        route: Route,
-        ask: &Ask,
-        fault: Option<InducedFault>,
-    ) -> Events<'a> {
+    pub(crate) fn events(&self, id: &str, route: Route, ask: &Ask, fault: Option<InducedFault>) -> Events {
         let usage = match fault {
             Some(InducedFault::NoUsage) => UsagePlaces::NOWHERE,
             _ => UsagePlaces::of(self.options.usage, ask),
         };
         let prompt_tokens = ask.prompt_tokens;
-        Events { options: &self.options, route, id, created: unix_seconds(), prompt_tokens, usage }
+        Events {
+            options: Arc::clone(&self.options),
+            route,
+            id: id.to_owned(),
+            created: unix_seconds(),
+            prompt_tokens,
+            usage,
+        }
     }
 }
 
@@ -136,15 +138,15 @@ impl Generation<'_> {
                 return Ok(next);
             }
         }
-        let mut script = Script::draw(&self.server.options, self.route, &ask, self.sequence);
+        let mut draft = Draft::draw(&self.server.options, self.route, &ask, self.sequence);
         if fault == Some(InducedFault::Empty) {
-            script = script.emptied();
+            draft = draft.emptied();
         }
         let flight = Flight::accept(self.server, self.record.clone(), ask.prompt_tokens);
         if ask.stream {
-            self.stream(&ask, &script, fault, flight).await
+            self.stream(&ask, draft, fault, flight).await
         } else {
-            self.whole(&ask, &script, fault, flight).await
+            self.whole(&ask, &draft.whole(), fault, flight).await
         }
     }
 
@@ -240,7 +242,7 @@ impl Generation<'_> {
         ask: &Ask,
         script: &Script,
         fault: Option<InducedFault>,
-        mut flight: Flight<'_>,
+        mut flight: Flight,
     ) -> Result<Next, Next> {
         let start = flight.board(self.connection).await?;
         let timer = &self.server.timer;

@@ -76,6 +76,8 @@ mod distribution;
 mod events;
 mod fault;
 mod flight;
+mod flow;
+mod framer;
 mod generate;
 mod handle;
 mod http;

@@ -3,6 +3,7 @@
 //! Exists to keep the list of paths in one place. Refuses to know how a generation goes.
 
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use crate::connection::{Connection, NoRequest, Request};
 use crate::generate::{self, Next, unix_seconds};
@@ -42,7 +43,7 @@ impl Plain {
 }
 
 /// Answers a client's requests until the connection ends.
-pub(crate) async fn serve(server: &Server, mut connection: Connection) {
+pub(crate) async fn serve(server: &Arc<Server>, mut connection: Connection) {
     let next = loop {
         match answer_one(server, &mut connection).await {
             Next::Stay => {}
@@ -55,7 +56,7 @@ pub(crate) async fn serve(server: &Server, mut connection: Connection) {
     }
 }
 
-async fn answer_one(server: &Server, connection: &mut Connection) -> Next {
+async fn answer_one(server: &Arc<Server>, connection: &mut Connection) -> Next {
     let request = match connection.request().await {
         Ok(request) => request,
         Err(NoRequest::Gone) => return Next::Close,

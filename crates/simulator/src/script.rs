@@ -5,6 +5,7 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::InducedFault;
@@ -25,7 +26,14 @@ pub(crate) struct Piece {
     pub(crate) channel: Channel,
 }
 
-/// An answer.
+impl Piece {
+    /// Nothing yet; [`Draft::next`] fills it.
+    pub(crate) fn empty() -> Self {
+        Self { due: Duration::ZERO, text: String::new(), tokens: 0, channel: Channel::Content }
+    }
+}
+
+/// An answer, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Script {
     /// When the first token is due, from the start of service, jitter aside.
@@ -40,20 +48,28 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// An answer without a token.
-    pub(crate) fn emptied(self) -> Self {
-        Self { pieces: Vec::new(), finish: Finish::Stop, completion_tokens: 0, reasoning_tokens: 0, ..self }
-    }
-
     /// The text of a channel.
     pub(crate) fn text(&self, channel: Channel) -> String {
         let of_channel = self.pieces.iter().filter(|piece| piece.channel == channel);
         of_channel.map(|piece| piece.text.as_str()).collect()
     }
+}
 
+/// An answer whose size is decided and whose pieces are drawn one by one: a thousand long answers that begin at once cost
+/// nothing before their first tokens, and no memory for the tokens to come.
+pub(crate) struct Draft {
+    /// As [`Script::first`].
+    pub(crate) first: Duration,
+    pub(crate) finish: Finish,
+    pub(crate) completion_tokens: u32,
+    pub(crate) reasoning_tokens: u32,
+    writer: Writer,
+}
+
+impl Draft {
     /// Draws an answer. The request's number decides the delays, and its own seed the text where it has one; so a
     /// server answers the same sequence of requests in the same way each time.
-    pub(crate) fn draw(options: &Options, route: Route, ask: &Ask, sequence: u64) -> Self {
+    pub(crate) fn draw(options: &Arc<Options>, route: Route, ask: &Ask, sequence: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(mixed(options.seed, sequence, 1));
         let (length, finish) = length(options, ask, &mut rng);
         let reasoning = match route {
@@ -61,13 +77,46 @@ impl Script {
             Route::Completions => 0,
         };
         let words = Words::new(mixed(options.seed, ask.seed.unwrap_or(sequence), 2));
-        let mut writer =
-            Writer { options, rng, words, pieces: Vec::new(), due: Duration::ZERO, latest: Duration::ZERO };
+        let mut writer = Writer {
+            options: Arc::clone(options),
+            rng,
+            words,
+            channel: if reasoning > 0 { Channel::Reasoning } else { Channel::Content },
+            left: if reasoning > 0 { reasoning } else { length },
+            behind: if reasoning > 0 { length - reasoning } else { 0 },
+            stops: finish == Finish::Stop,
+            begun: false,
+            due: Duration::ZERO,
+            latest: Duration::ZERO,
+        };
         let first = writer.first_due(ask.prompt_tokens);
-        let eos = finish == Finish::Stop;
-        writer.write(Channel::Reasoning, reasoning, eos && reasoning == length);
-        writer.write(Channel::Content, length - reasoning, eos && reasoning < length);
-        Self { first, pieces: writer.pieces, finish, completion_tokens: length, reasoning_tokens: reasoning }
+        Self { first, finish, completion_tokens: length, reasoning_tokens: reasoning, writer }
+    }
+
+    /// An answer without a token.
+    pub(crate) fn emptied(self) -> Self {
+        let writer = Writer { left: 0, behind: 0, ..self.writer };
+        Self { finish: Finish::Stop, completion_tokens: 0, reasoning_tokens: 0, writer, ..self }
+    }
+
+    /// Draws the next piece in place of the one before it; `false` where there is none.
+    pub(crate) fn next(&mut self, piece: &mut Piece) -> bool {
+        self.writer.next(piece)
+    }
+
+    /// Whether the last piece has been drawn.
+    pub(crate) fn is_over(&self) -> bool {
+        self.writer.left == 0 && self.writer.behind == 0
+    }
+
+    /// Draws all that is left.
+    pub(crate) fn whole(mut self) -> Script {
+        let (mut pieces, mut piece) = (Vec::new(), Piece::empty());
+        while self.next(&mut piece) {
+            pieces.push(piece.clone());
+        }
+        let Self { first, finish, completion_tokens, reasoning_tokens, .. } = self;
+        Script { first, pieces, finish, completion_tokens, reasoning_tokens }
     }
 }
 
@@ -88,18 +137,25 @@ fn length(options: &Options, ask: &Ask, rng: &mut StdRng) -> (u32, Finish) {
 }
 
 /// Lays tokens into pieces along a schedule.
-struct Writer<'a> {
-    options: &'a Options,
+struct Writer {
+    options: Arc<Options>,
     rng: StdRng,
     words: Words,
-    pieces: Vec<Piece>,
+    /// The channel being written, and the tokens left in it.
+    channel: Channel,
+    left: u32,
+    /// Tokens of the answer that come after the thinking.
+    behind: u32,
+    /// The last token of all is the end of the sequence.
+    stops: bool,
+    begun: bool,
     /// When the last piece was due, jitter aside.
     due: Duration,
     /// When it was due with its jitter: the next cannot overtake it.
     latest: Duration,
 }
 
-impl Writer<'_> {
+impl Writer {
     fn first_due(&mut self, prompt_tokens: u32) -> Duration {
         let prefill: Duration = if self.options.prefill_per_token.is_zero() {
             Duration::ZERO
@@ -110,26 +166,31 @@ impl Writer<'_> {
         self.due
     }
 
-    /// Appends `count` tokens of a channel; `eos` makes the last of them the end of the sequence.
-    fn write(&mut self, channel: Channel, count: u32, eos: bool) {
-        self.words.restart();
-        let mut left = count;
-        while left > 0 {
-            let tokens = self.options.tokens_per_chunk.sample(&mut self.rng).clamp(1, left);
-            left -= tokens;
-            let words = if eos && left == 0 { tokens - 1 } else { tokens };
-            let mut text = String::new();
-            for _ in 0..words {
-                self.words.push_to(&mut text);
-            }
-            let due = self.next_due(tokens);
-            let channel = if words == 0 { Channel::Eos } else { channel };
-            self.pieces.push(Piece { due, text, tokens, channel });
+    /// Lays the next piece; `false` where all tokens are laid.
+    fn next(&mut self, piece: &mut Piece) -> bool {
+        if self.left == 0 && self.behind > 0 {
+            (self.channel, self.left, self.behind) = (Channel::Content, self.behind, 0);
+            self.words.restart();
         }
+        if self.left == 0 {
+            return false;
+        }
+        let tokens = self.options.tokens_per_chunk.sample(&mut self.rng).clamp(1, self.left);
+        self.left -= tokens;
+        let ends = self.stops && self.left == 0 && self.behind == 0;
+        let words = if ends { tokens - 1 } else { tokens };
+        piece.text.clear();
+        for _ in 0..words {
+            self.words.push_to(&mut piece.text);
+        }
+        piece.due = self.next_due(tokens);
+        piece.tokens = tokens;
+        piece.channel = if words == 0 { Channel::Eos } else { self.channel };
+        true
     }
 
     fn next_due(&mut self, tokens: u32) -> Duration {
-        if !self.pieces.is_empty() {
+        if std::mem::replace(&mut self.begun, true) {
             for _ in 0..tokens {
                 self.due = self.due.saturating_add(self.options.inter_token.sample(&mut self.rng));
             }

@@ -27,12 +27,12 @@ const BACKLOG: i32 = 4096;
 
 /// What all connections share.
 pub(crate) struct Server {
-    pub(crate) options: Options,
+    pub(crate) options: Arc<Options>,
     pub(crate) clock: ServerClock,
     pub(crate) timer: Timer,
     pub(crate) store: Store,
     pub(crate) counters: Counters,
-    pub(crate) slots: Option<Semaphore>,
+    pub(crate) slots: Option<Arc<Semaphore>>,
     pub(crate) started: SystemTime,
     answered: AtomicU64,
     dead: watch::Sender<bool>,
@@ -87,11 +87,11 @@ impl Simulator {
             timer,
             store: Store::new(options.truth_capacity),
             counters: Counters::default(),
-            slots: options.max_concurrent.map(|slots| Semaphore::new(slots as usize)),
+            slots: options.max_concurrent.map(|slots| Arc::new(Semaphore::new(slots as usize))),
             started: SystemTime::now(),
             answered: AtomicU64::new(0),
             dead: watch::Sender::new(false),
-            options,
+            options: Arc::new(options),
         };
         Ok(Self { server: Arc::new(server), listener, address })
     }

@@ -1,8 +1,8 @@
 //! Waiting more finely than the runtime's timer, which rounds up to whole milliseconds.
 //!
 //! One thread of the server's own sleeps until the earliest deadline (a condition variable with a time-out: a
-//! high-resolution timer in the kernel, with the thread's timer slack set to 1 ns on Linux) and then wakes the task
-//! that waits for it. On a quiet machine a wake-up is late by some tens of microseconds and costs no processor
+//! high-resolution timer in the kernel, with the thread's timer slack set to 1 ns on Linux), takes all that is due, and then
+//! wakes the task that waits for it, or writes what a stream has ready, without waking anybody. On a quiet machine a wake-up is late by some tens of microseconds and costs no processor
 //! time while nothing is due. `spin` trades processor time for the rest: the thread sleeps until that long before the
 //! deadline and polls the clock from there.
 //!
@@ -15,11 +15,21 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 use tokio::sync::oneshot;
 
-/// One waiting task. Ordered by deadline, then by arrival.
+use crate::flow::Flow;
+
+/// What happens at a deadline.
+enum Job {
+    /// A task wakes.
+    Wake(oneshot::Sender<()>),
+    /// A stream takes a step.
+    Step(Arc<Flow>),
+}
+
+/// One deadline. Ordered by it, then by arrival.
 struct Entry {
     due: Instant,
     order: u64,
-    wake: oneshot::Sender<()>,
+    job: Job,
 }
 
 impl PartialEq for Entry {
@@ -53,6 +63,16 @@ struct State {
     waiting: BinaryHeap<Reverse<Entry>>,
     arrivals: u64,
     stopped: bool,
+}
+
+impl State {
+    /// Takes a deadline in; `true` where it is the earliest.
+    fn push(&mut self, due: Instant, job: Job) -> bool {
+        let earliest = self.waiting.peek().is_none_or(|Reverse(first)| due < first.due);
+        self.arrivals += 1;
+        self.waiting.push(Reverse(Entry { due, order: self.arrivals, job }));
+        earliest
+    }
 }
 
 #[derive(Default)]
@@ -92,18 +112,18 @@ impl Timer {
             return;
         }
         let (wake, woken) = oneshot::channel();
-        self.enqueue(due, wake);
+        self.enqueue(due, Job::Wake(wake));
         // An error means the timer has ended, and the server with it: nobody is to wait longer.
         let _ = woken.await;
     }
 
-    fn enqueue(&self, due: Instant, wake: oneshot::Sender<()>) {
-        let mut state = self.shared.lock();
-        let earliest = state.waiting.peek().is_none_or(|Reverse(first)| due < first.due);
-        state.arrivals += 1;
-        let order = state.arrivals;
-        state.waiting.push(Reverse(Entry { due, order, wake }));
-        drop(state);
+    /// Has the thread step a stream from `due` on, until it leaves.
+    pub(crate) fn lend(&self, due: Instant, flow: Arc<Flow>) {
+        self.enqueue(due, Job::Step(flow));
+    }
+
+    fn enqueue(&self, due: Instant, job: Job) {
+        let earliest = self.shared.lock().push(due, job);
         if earliest {
             self.shared.earlier.notify_one();
         }
@@ -123,17 +143,19 @@ impl Drop for Timer {
 /// The thread's loop.
 fn keep_time(shared: &Shared, spin: Duration) {
     sharpen();
+    // Both keep their memory from one tick to the next.
+    let (mut due, mut again) = (Vec::new(), Vec::new());
     let mut state = shared.lock();
     while !state.stopped {
         let now = Instant::now();
-        let due = take_due(&mut state, now);
+        take_due(&mut state, now, &mut due);
         if !due.is_empty() {
             drop(state);
-            for entry in due {
-                // The task may have gone since; then nobody is left to wake.
-                let _ = entry.wake.send(());
-            }
+            act(&mut due, &mut again);
             state = shared.lock();
+            for (at, flow) in again.drain(..) {
+                state.push(at, Job::Step(flow));
+            }
             continue;
         }
         let Some(next) = state.waiting.peek().map(|Reverse(entry)| entry.due) else {
@@ -151,12 +173,27 @@ fn keep_time(shared: &Shared, spin: Duration) {
     }
 }
 
-fn take_due(state: &mut State, now: Instant) -> Vec<Entry> {
-    let mut due = Vec::new();
+fn take_due(state: &mut State, now: Instant, due: &mut Vec<Job>) {
     while state.waiting.peek().is_some_and(|Reverse(entry)| entry.due <= now) {
-        due.extend(state.waiting.pop().map(|Reverse(entry)| entry));
+        due.extend(state.waiting.pop().map(|Reverse(entry)| entry.job));
     }
-    due
+}
+
+/// Does what is due; streams that go on are put into `again` with their next deadlines.
+fn act(due: &mut Vec<Job>, again: &mut Vec<(Instant, Arc<Flow>)>) {
+    for job in due.drain(..) {
+        match job {
+            Job::Wake(wake) => {
+                // The task may have gone since; then nobody is left to wake.
+                let _ = wake.send(());
+            }
+            Job::Step(flow) => {
+                if let Some(at) = flow.step() {
+                    again.push((at, flow));
+                }
+            }
+        }
+    }
 }
 
 /// Asks the kernel not to bunch this thread's wake-ups with others, as it may by 50 µs unless told.
@@ -215,7 +252,7 @@ mod tests {
     async fn ending_the_timer_frees_whoever_waits() {
         let timer = Timer::start(Duration::ZERO).unwrap();
         let (wake, woken) = oneshot::channel();
-        timer.enqueue(Instant::now() + Duration::from_secs(3600), wake);
+        timer.enqueue(Instant::now() + Duration::from_secs(3600), Job::Wake(wake));
         drop(timer);
         assert!(woken.await.is_err());
     }

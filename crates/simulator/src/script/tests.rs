@@ -23,8 +23,12 @@ fn stopping(tokens: u32) -> Options {
     Options { output_tokens: Some(Count::constant(tokens)), ..Options::default() }
 }
 
+fn drawn(options: &Options, route: Route, ask: &Ask, sequence: u64) -> Script {
+    Draft::draw(&Arc::new(options.clone()), route, ask, sequence).whole()
+}
+
 fn draw(options: &Options, ask: &Ask) -> Script {
-    Script::draw(options, Route::Chat, ask, 1)
+    drawn(options, Route::Chat, ask, 1)
 }
 
 fn millis(script: &Script) -> Vec<u128> {
@@ -94,7 +98,7 @@ fn thinking_comes_first_and_shares_no_chunk_with_the_answer() {
     );
     assert_eq!(script.reasoning_tokens, 5);
     assert!(!script.text(answer).starts_with(' '));
-    let plain = Script::draw(&options, Route::Completions, &ask(50, 0, false), 1);
+    let plain = drawn(&options, Route::Completions, &ask(50, 0, false), 1);
     assert_eq!(plain.reasoning_tokens, 0);
 }
 
@@ -117,10 +121,10 @@ fn seeds_decide_delays_and_text() {
     let wish = ask(20, 0, false);
     assert_eq!(draw(&options, &wish), draw(&options, &wish));
     assert_ne!(draw(&options, &wish).first, draw(&other, &wish).first);
-    assert_ne!(draw(&options, &wish).first, Script::draw(&options, Route::Chat, &wish, 2).first);
+    assert_ne!(draw(&options, &wish).first, drawn(&options, Route::Chat, &wish, 2).first);
     let seeded = Ask { seed: Some(42), ..wish.clone() };
     let text = |script: Script| script.text(Channel::Content);
-    let again = text(Script::draw(&options, Route::Chat, &seeded, 9));
+    let again = text(drawn(&options, Route::Chat, &seeded, 9));
     assert_eq!(text(draw(&options, &seeded)), again, "the request's seed picks the text");
     assert_ne!(text(draw(&options, &wish)), again);
 }
