@@ -1,13 +1,14 @@
 //! The time limits of one request, and the stop of its run.
 //!
-//! One timer for all limits: it is set anew only when it fires, so a chunk costs no timer operation. Refuses to know
-//! what is waited for.
+//! One timer for all limits: it is set anew only when it fires, so a chunk costs no timer operation. Timer and stop are
+//! polled when they must learn who waits, and when one of them may have come; in between a chunk costs a look at the run's
+//! token and at the clock. Refuses to know what is waited for.
 
 use ai_energy_core::Stop;
 use ai_energy_core::record::ErrorClass;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep_until};
 
@@ -41,6 +42,11 @@ pub(crate) struct Watch {
     start: Instant,
     awaiting: Awaiting,
     timer: Pin<Box<Sleep>>,
+    /// When the timer fires.
+    alarm: Instant,
+    /// Whom timer and stop wake.
+    wakes: Option<Waker>,
+    token: Stop,
     /// Ready once the run is stopped.
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     stopped: bool,
@@ -50,17 +56,34 @@ impl Watch {
     /// Starts with only the total running. Cancelling `stop` ends what is guarded.
     pub(crate) fn new(limits: Limits, stop: &Stop) -> Self {
         let start = Instant::now();
-        let timer = Box::pin(sleep_until((start + limits.total).into()));
+        let alarm = start + limits.total;
+        let timer = Box::pin(sleep_until(alarm.into()));
+        let token = stop.clone();
         // A child of its own: all requests of a run share one token, and with it the lock inside.
         let stop = Box::pin(stop.child_token().cancelled_owned());
-        Self { limits, start, awaiting: Awaiting::Whole, timer, stop, stopped: false }
+        Self {
+            limits,
+            start,
+            awaiting: Awaiting::Whole,
+            timer,
+            alarm,
+            wakes: None,
+            token,
+            stop,
+            stopped: false,
+        }
     }
 
     /// From `sent` on a first token is waited for.
     pub(crate) fn await_first_token(&mut self, sent: Instant) {
         self.awaiting = Awaiting::FirstToken(sent);
-        let deadline = self.deadline();
-        self.timer.as_mut().reset(deadline.into());
+        self.set_timer(self.deadline());
+    }
+
+    /// The timer forgets nobody whom it wakes.
+    fn set_timer(&mut self, alarm: Instant) {
+        self.alarm = alarm;
+        self.timer.as_mut().reset(alarm.into());
     }
 
     /// Something came at `at`: from now on silence is limited.
@@ -68,8 +91,7 @@ impl Watch {
         let sooner = !matches!(self.awaiting, Awaiting::More(_));
         self.awaiting = Awaiting::More(at);
         if sooner {
-            let deadline = self.deadline();
-            self.timer.as_mut().reset(deadline.into());
+            self.set_timer(self.deadline());
         }
     }
 
@@ -82,8 +104,7 @@ impl Watch {
     pub(crate) fn await_tail(&mut self) {
         if !matches!(self.awaiting, Awaiting::Tail(_)) {
             self.awaiting = Awaiting::Tail(Instant::now());
-            let deadline = self.deadline();
-            self.timer.as_mut().reset(deadline.into());
+            self.set_timer(self.deadline());
         }
     }
 
@@ -105,24 +126,46 @@ impl Watch {
         let mut future = pin!(future);
         poll_fn(|cx| {
             // First, so that nothing is sent after a stop and no server that always has more to say holds it up.
-            self.stopped = self.stopped || self.stop.as_mut().poll(cx).is_ready();
-            if self.stopped {
-                let message = "ended before it was complete because the run was stopped";
-                return Poll::Ready(Err(Failure::new(ErrorClass::Cancelled, message)));
+            if let Some(failure) = self.poll_stop(cx) {
+                return Poll::Ready(Err(failure));
             }
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
-            while self.timer.as_mut().poll(cx).is_ready() {
-                let (deadline, now) = (self.deadline(), Instant::now());
-                if deadline <= now {
-                    return Poll::Ready(Err(self.expired(now)));
-                }
-                self.timer.as_mut().reset(deadline.into());
-            }
-            Poll::Pending
+            self.poll_limits(cx).map(Err)
         })
         .await
+    }
+
+    /// The failure of a run that was stopped.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Option<Failure> {
+        let known = self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !known {
+            // What is not polled with a waker wakes whoever polled it last.
+            self.stopped = self.stopped || self.stop.as_mut().poll(cx).is_ready();
+        }
+        self.stopped = self.stopped || self.token.is_cancelled();
+        let message = "ended before it was complete because the run was stopped";
+        self.stopped.then(|| Failure::new(ErrorClass::Cancelled, message))
+    }
+
+    /// Ready with the limit that passed.
+    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        let known = self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if known && Instant::now() < self.alarm {
+            return Poll::Pending;
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let (deadline, now) = (self.deadline(), Instant::now());
+            if deadline <= now {
+                return Poll::Ready(self.expired(now));
+            }
+            self.set_timer(deadline);
+        }
+        if !known {
+            self.wakes = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Which limit it was that passed.
@@ -161,6 +204,48 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    /// Counts how often it was woken.
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn limits(seconds: f64) -> Limits {
+        let limit = Duration::from_secs_f64(seconds);
+        Limits { connect: limit, first_token: limit, stall: limit, total: limit }
+    }
+
+    /// However often it was polled before, and by whom: a stop and a limit wake whoever polled last, and are told then.
+    #[tokio::test]
+    async fn whoever_polled_last_is_woken_by_a_stop_and_by_a_limit() {
+        for by_stop in [true, false] {
+            let run = Stop::new();
+            let mut watch = Watch::new(limits(if by_stop { 3600.0 } else { 0.05 }), &run);
+            let mut guarded = Box::pin(watch.guard(std::future::pending::<()>()));
+            let (first, last) = (Arc::new(Counter::default()), Arc::new(Counter::default()));
+            for counter in [&first, &first, &last, &last] {
+                let waker = Waker::from(Arc::clone(counter));
+                assert!(guarded.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            }
+            if by_stop {
+                run.cancel();
+            }
+            while last.0.load(Ordering::SeqCst) == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let failure = guarded.await.unwrap_err();
+            let expected = if by_stop { ErrorClass::Cancelled } else { ErrorClass::TotalTimeout };
+            assert_eq!(failure.class, expected);
+        }
+    }
 
     /// What a stream without a token is told that was sent `connecting` seconds after it began, where the sooner
     /// limit, in seconds too, strikes.

@@ -1,10 +1,12 @@
 //! SIGINT and SIGTERM end the load, not the program: what was measured is still written. A second one ends at once.
 
+use std::future::Future;
 use std::io::IsTerminal;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ai_energy_core::Stop;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::diagnostics;
 use crate::exit::Exit;
@@ -29,7 +31,7 @@ pub fn listen(stop: Stop) -> Received {
     survive_file_size_limit();
     let received = Received::default();
     let told = received.clone();
-    tokio::spawn(async move {
+    let listening = async move {
         let Some(first) = next_signal().await else { return };
         told.0.store(first.number(), Ordering::SeqCst);
         // On a terminal the live line may stand there.
@@ -41,8 +43,41 @@ pub fn listen(stop: Stop) -> Received {
         if let Some(second) = next_signal().await {
             std::process::exit(i32::from(second.number()));
         }
-    });
+    };
+    apart(listening);
     received
+}
+
+/// Where signals are listened for, where that is not the runtime that the load runs on.
+static EARS: Mutex<Option<Handle>> = Mutex::new(None);
+
+/// A thread that hears signals while the only other one writes reports. What listens on it ends with it.
+pub struct Ears(Option<Runtime>);
+
+impl Ears {
+    /// Opens them. Where the system gives no thread, signals are heard between the load's own tasks.
+    pub fn open() -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_io().build().ok();
+        *EARS.lock().unwrap_or_else(PoisonError::into_inner) =
+            runtime.as_ref().map(|runtime| runtime.handle().clone());
+        Self(runtime)
+    }
+}
+
+impl Drop for Ears {
+    fn drop(&mut self) {
+        *EARS.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn apart(listening: impl Future<Output = ()> + Send + 'static) {
+    match &*EARS.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(ears) => ears.spawn(listening),
+        None => tokio::spawn(listening),
+    };
 }
 
 /// A file size limit (`ulimit -f`) is to be an error of the write, which names the file, not the end of the program.

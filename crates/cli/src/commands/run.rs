@@ -22,6 +22,9 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::{kept_config, resolve, signals};
 
+/// How many tasks run before the runtime looks at its sockets again.
+const LOOKS: u32 = 31;
+
 /// The kind of metrics that also follows CodeCarbon's method.
 const CODECARBON: &str = "codecarbon";
 
@@ -168,8 +171,18 @@ pub(super) fn open_journal(
 /// # Errors
 /// The system gives no threads, or the future's own error.
 pub fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // On one processor a second thread would only take turns with this one, at a switch for each request.
+    let alone = std::thread::available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    let _ears = alone.then(signals::Ears::open);
+    let mut builder = if alone {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = builder
         .enable_all()
+        // Sockets are looked at again before many requests of a burst have been started: tokens that come meanwhile wait.
+        .event_interval(LOOKS)
         .build()
         .map_err(|error| Fault::new(FaultKind::Internal, "runtime", format!("cannot be started: {error}")))?;
     let result = runtime.block_on(future);
