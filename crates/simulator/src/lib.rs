@@ -33,8 +33,8 @@
 //! # Timing
 //!
 //! Delays are laid out as a schedule from the start of service, so lateness does not add up. The runtime's timer counts
-//! whole milliseconds; deadlines are therefore kept by a thread of the server's own, late by some tens of microseconds
-//! on a quiet machine, less with `spin_us`. Lateness does no harm to a calibration: the truth is stamped anyway.
+//! whole milliseconds; deadlines are therefore kept by a thread of the server's own, which writes what streams have due
+//! without waking a task, late by some tens of microseconds on a quiet machine, less with `spin_us`. Lateness does no harm to a calibration: the truth is stamped anyway.
 //!
 //! # Faults
 //!

@@ -134,7 +134,7 @@ fn stamps(chunks: &Value) -> Vec<f64> {
 }
 
 /// The stamps of a list of arrays, at one position of each, in milliseconds.
-fn times(list: &Value, position: usize) -> Vec<f64> {
+pub(super) fn times(list: &Value, position: usize) -> Vec<f64> {
     list.as_array()
         .into_iter()
         .flatten()

@@ -14,7 +14,7 @@ use crate::say;
 /// The end of a body in chunks.
 const END: &[u8] = b"0\r\n\r\n";
 
-/// Reads as many streams as asked for and prints the CPU seconds that reading took, connecting left out.
+/// Reads as many streams as asked for and prints the CPU seconds and the seconds that reading took, connecting left out.
 pub(super) fn run(arguments: &[String]) -> Result<()> {
     let [address, streams, tokens] = arguments else { bail!("floor takes ADDRESS STREAMS TOKENS") };
     let (streams, tokens): (u64, u64) = (streams.parse()?, tokens.parse()?);
@@ -34,12 +34,12 @@ pub(super) fn run(arguments: &[String]) -> Result<()> {
         epoll::add(&poll, &socket, epoll::EventData::new_u64(number), epoll::EventFlags::IN)?;
         sockets.push(socket);
     }
-    let before = cpu_seconds();
+    let (before, begin) = (cpu_seconds(), Instant::now());
     for socket in &mut sockets {
         socket.write_all(request.as_bytes())?;
     }
     read_all(&poll, &mut sockets)?;
-    say(&format!("cpu {:.6}", cpu_seconds() - before));
+    say(&format!("cpu {:.6} load {:.6}", cpu_seconds() - before, begin.elapsed().as_secs_f64()));
     Ok(())
 }
 

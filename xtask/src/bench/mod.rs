@@ -9,16 +9,15 @@ mod floor;
 mod results;
 mod server;
 mod startup;
-mod streams;
 
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
 use crate::{say, shell};
 
-/// Runs one benchmark, or those of the client: `agreement`, `startup`, `client`; `energy` holds the error budget
-/// against many random cases of known energy (`--seed N`, `--cases N`); `results` summarises the folder of a large run
-/// (`--requests N`, `--seed N`); `engine` needs more than this tree.
+/// Runs one benchmark, or those of the client: `agreement`, `startup`, `client` (all of it, or its parts `cost`, `error`,
+/// `rest`); `energy` holds the error budget against many random cases of known energy (`--seed N`, `--cases N`); `results`
+/// summarises the folder of a large run (`--requests N`, `--seed N`); `engine` needs more than this tree.
 ///
 /// # Errors
 /// The release build fails, or a benchmark cannot be run.
@@ -32,21 +31,19 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<()> {
     if let Some(("floor", rest)) = arguments.split_first().map(|(name, rest)| (name.as_str(), rest)) {
         return floor::run(rest);
     }
-    shell(root, "cargo", &["build", "--release", "--quiet", "--package", "ai-energy-cli"])?;
+    // One build for both: with other packages the same dependencies would be built with other features.
+    let packages = ["--package", "ai-energy-cli", "--package", "xtask"];
+    shell(root, "cargo", &[&["build", "--release", "--quiet"], &packages[..]].concat())?;
     let program = program(root);
     match arguments.first().map(String::as_str) {
         None => {
             startup::run(&program)?;
             agreement::run(&program)?;
-            client::run(&program)?;
-            streams::run(root, &program)
+            client::run(root, &program, &[])
         }
         Some("startup") => startup::run(&program),
         Some("agreement") => agreement::run(&program),
-        Some("client") => {
-            client::run(&program)?;
-            streams::run(root, &program)
-        }
+        Some("client") => client::run(root, &program, arguments.get(1..).unwrap_or_default()),
         Some("results") => results::run(root, &program, arguments.get(1..).unwrap_or_default()),
         Some(other) => {
             bail!(
