@@ -198,7 +198,8 @@ fn vllm_rs_turn(folder: &Path, cost: Cost, start_up: f64) -> Result<Turn> {
     ensure!(told["failed"] == 0, "vllm-rs says that {} requests failed", told["failed"]);
     let load = told["duration"].as_f64().context("vllm-rs told no duration")?;
     let list = |name: &str| told[name].as_array().cloned().unwrap_or_default();
-    let seen = list("ttfts").iter().zip(list("itls")).zip(0_u32..).map(|((ttft, gaps), number)| Seen {
+    let (ttfts, gaps) = (list("ttfts"), list("itls"));
+    let seen = ttfts.iter().zip(&gaps).zip(0_u32..).map(|((ttft, gaps), number)| Seen {
         id: number.to_string(),
         ttft: ttft.as_f64().unwrap_or(f64::NAN) * 1e3,
         gaps: gaps.as_array().into_iter().flatten().filter_map(Value::as_f64).map(|gap| gap * 1e3).collect(),
