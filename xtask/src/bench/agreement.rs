@@ -122,7 +122,7 @@ fn span(from: &Value, to: &Value) -> Result<f64> {
 }
 
 /// When the chunks of a request came, in milliseconds.
-fn stamps(chunks: &Value) -> Vec<f64> {
+pub(super) fn stamps(chunks: &Value) -> Vec<f64> {
     let gaps = chunks["gaps_ns"].as_array().into_iter().flatten().filter_map(Value::as_u64);
     let mut at = 0;
     let mut all = Vec::new();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::cost::{self, Cost};
 use crate::bench::Scratch;
-use crate::bench::agreement::{requests_of, times};
+use crate::bench::agreement::{requests_of, stamps};
 use crate::bench::server::Server;
 use crate::succeeds;
 
@@ -187,7 +187,7 @@ fn our_request(request: &Value) -> Result<Seen> {
     let ms = |name: &str| request[name].as_f64().map(|ns| ns / 1e6).context("a stamp is missing");
     let id = request["id"].as_str().context("a request without id")?.to_owned();
     ensure!(request["error"].is_null(), "request {id} failed: {}", request["error"]);
-    let gaps = times(&request["chunks"], 0).windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let gaps = stamps(&request["chunks"]).windows(2).map(|pair| pair[1] - pair[0]).collect();
     // A whole answer has no moment of a first token.
     let ttft = ms("first_token_ns").unwrap_or(f64::NAN) - ms("sent_ns")?;
     Ok(Seen { id, ttft, gaps })
