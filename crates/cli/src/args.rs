@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 ok · 1 results not written · 2 usage or config · 3 backend unreachable or unfit
-            4 finished with failed requests · 5 nothing measured · 130, 143 interrupted, partial results saved
+            4 finished with failed requests · 5 nothing measured · 6 a condition of compare failed
+            130, 143 interrupted, partial results saved
 
 Try it without a server:
   ai-energy-benchmark simulate --port 8000 &
@@ -80,6 +81,12 @@ pub enum Command {
     List(ListArgs),
     /// Print the prompts that a run would send, as the model's family wants them
     Prompts(Box<PromptsArgs>),
+    /// Compare runs: differences with intervals, what differs, conditions for scripts
+    Compare(CompareArgs),
+    /// Run every model of a table, into one table of results and a ranking
+    Batch(Box<BatchArgs>),
+    /// Rank the models of a batch by the energy of a query, with one to five stars
+    Rank(RankArgs),
     /// Compute a finished or cut run's figures anew from its folder
     Summarize(SummarizeArgs),
     /// Hold runs' folders against their manifests, and their reports against their journals
@@ -103,9 +110,12 @@ pub enum Command {
 }
 
 /// Names that are commands; anything else in front is an argument of `run`.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 19] = [
     "run",
     "sweep",
+    "compare",
+    "batch",
+    "rank",
     "validate",
     "list",
     "prompts",
@@ -215,6 +225,9 @@ pub struct ConfigSource {
     /// How requests are offered.
     #[command(flatten)]
     pub load: LoadArgs,
+    /// Keys that options outside this group set: key, value, option.
+    #[arg(skip)]
+    pub further: Vec<(String, serde_json::Value, String)>,
 }
 
 /// Arguments of `run` and `validate`.
@@ -223,6 +236,9 @@ pub struct RunArgs {
     /// What is configured.
     #[command(flatten)]
     pub source: ConfigSource,
+    /// How often.
+    #[command(flatten)]
+    pub repeat: RepeatArgs,
     /// What standard output gets: a summary for people, or the report alone
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: OutputFormat,
@@ -331,27 +347,15 @@ pub struct ShowArgs {
     pub format: OutputFormat,
 }
 
-/// Arguments of `completions`.
-#[derive(Debug, Args)]
-pub struct CompletionsArgs {
-    /// The shell
-    #[arg(value_enum)]
-    pub shell: clap_complete::Shell,
-}
-
-/// Arguments of `man`.
-#[derive(Debug, Args)]
-pub struct ManArgs {
-    /// Write a page for each command into this folder instead of printing one
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
-}
-
+pub use crate::commands::batch::BatchArgs;
 pub use crate::commands::calibrate::CalibrateArgs;
+pub use crate::commands::compare::CompareArgs;
 pub use crate::commands::measure::MeasureArgs;
 pub use crate::commands::prompts::PromptsArgs;
+pub use crate::commands::rank::RankArgs;
+pub use crate::commands::shell::{CompletionsArgs, ManArgs};
 pub use crate::commands::simulate_args::SimulateArgs;
-pub use crate::load_args::{LoadArgs, SearchGoal, SweepArgs};
+pub use crate::load_args::{LoadArgs, RepeatArgs, SearchGoal, SweepArgs};
 pub use crate::record_args::{BundleArgs, RunCommand, VerifyArgs};
 
 #[cfg(test)]

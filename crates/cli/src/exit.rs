@@ -21,6 +21,8 @@ pub enum Exit {
     FailedRequests,
     /// Nothing was measured.
     NothingMeasured,
+    /// A condition of `compare --fail-if` holds.
+    Condition,
     /// A run's folder is not as it was written, or its figures do not follow from it.
     Unverified,
     /// Ended by SIGINT; partial results are saved.
@@ -39,6 +41,7 @@ impl Exit {
             Exit::Backend => 3,
             Exit::FailedRequests => 4,
             Exit::NothingMeasured => 5,
+            Exit::Condition => 6,
             Exit::Unverified => 7,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
@@ -130,10 +133,11 @@ mod tests {
             Exit::Backend,
             Exit::FailedRequests,
             Exit::NothingMeasured,
+            Exit::Condition,
             Exit::Unverified,
             Exit::Interrupted,
             Exit::Terminated,
         ];
-        assert_eq!(all.map(Exit::number), [0, 1, 2, 3, 4, 5, 7, 130, 143]);
+        assert_eq!(all.map(Exit::number), [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]);
     }
 }

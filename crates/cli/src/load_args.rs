@@ -68,6 +68,22 @@ impl LoadArgs {
     }
 }
 
+/// How often a run is made.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RepeatArgs {
+    /// Runs of each config, with their spread at the end [key: repeat.count]
+    #[arg(long, value_name = "N", help_heading = REPEATS)]
+    pub repeat: Option<u64>,
+    /// Seconds between two of them [key: repeat.pause_seconds]
+    #[arg(long, value_name = "S", help_heading = REPEATS)]
+    pub pause: Option<f64>,
+    /// Run several configs in turn, each round in the other direction, instead of one after the other
+    #[arg(long, help_heading = REPEATS)]
+    pub interleave: bool,
+}
+
+const REPEATS: &str = "Repeats";
+
 /// Arguments of `sweep`.
 #[derive(Debug, Clone, Args)]
 pub struct SweepArgs {

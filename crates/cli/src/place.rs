@@ -69,8 +69,13 @@ impl Prepared {
 
     /// Where a sweep puts its own files, beside the folders of its runs.
     pub fn sweep_folder(&self) -> PathBuf {
+        self.group_folder("sweep")
+    }
+
+    /// A folder for several runs together.
+    pub fn group_folder(&self, kind: &str) -> PathBuf {
         let parent = self.results_dir.as_ref().unwrap_or(&self.output_dir);
-        parent.join(format!("sweep-{}", self.run_id))
+        parent.join(format!("{kind}-{}", self.run_id))
     }
 
     fn collected(&self) -> Vec<PathBuf> {
@@ -81,15 +86,20 @@ impl Prepared {
 
 /// `name-YYYYMMDD-HHMMSS-abcd`, UTC; letters of the name that a folder's name should not have become `-`.
 fn run_id(name: &str, now: SystemTime, suffix: &str) -> String {
+    let plain = plain_name(name);
+    let time = utc(now).map_or_else(String::new, |time| time.strftime("%Y%m%d-%H%M%S").to_string());
+    format!("{plain}-{time}-{suffix}")
+}
+
+/// A name as a folder's name: at most 80 letters, and never empty.
+pub fn plain_name(name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
         .take(80)
         .collect();
     let plain = plain.trim_matches(['-', '.']);
-    let plain = if plain.is_empty() { "run" } else { plain };
-    let time = utc(now).map_or_else(String::new, |time| time.strftime("%Y%m%d-%H%M%S").to_string());
-    format!("{plain}-{time}-{suffix}")
+    if plain.is_empty() { "run".to_owned() } else { plain.to_owned() }
 }
 
 /// Four letters and digits that tell runs of one second apart.

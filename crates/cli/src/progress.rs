@@ -19,7 +19,7 @@ use crate::diagnostics;
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// `true` where something may move on standard error.
-fn lively(globals: &Globals) -> bool {
+pub(crate) fn lively(globals: &Globals) -> bool {
     !globals.quiet && globals.log_format == LogFormat::Text && std::io::stderr().is_terminal()
 }
 

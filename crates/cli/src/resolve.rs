@@ -113,7 +113,7 @@ fn hide_secrets(mut loaded: Loaded<Settings>) -> Loaded<Settings> {
 }
 
 /// `a.b=c`, `+a.b=c` and `~a.b` are overrides; anything else names a config.
-fn is_override(input: &str) -> bool {
+pub(crate) fn is_override(input: &str) -> bool {
     let key = input.split('=').next().unwrap_or_default();
     let bare = key.trim_start_matches(['+', '~']);
     let is_key = !bare.is_empty() && bare.chars().all(|c| c.is_alphanumeric() || "._-@/".contains(c));
@@ -186,7 +186,7 @@ fn located(loaded: &Loaded<Settings>, fault: Fault) -> Fault {
 }
 
 /// Flags as config keys, with the flag as typed.
-fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
+pub(crate) fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
     let text = |value: &Option<String>| value.as_ref().map(|value| json!(value));
     let number = |value: Option<u64>| value.map(|value| json!(value));
     let all = [
@@ -205,6 +205,7 @@ fn flags(source: &ConfigSource) -> Vec<(String, Value, String)> {
     all.into_iter()
         .chain(source.load.keys())
         .filter_map(|(key, value, flag)| value.map(|value| (key.to_owned(), value, flag.to_owned())))
+        .chain(source.further.iter().cloned())
         .collect()
 }
 

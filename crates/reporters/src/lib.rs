@@ -5,8 +5,10 @@
 
 pub mod ai_energy_score;
 mod append;
+pub mod batch;
 mod bundle;
 mod collect;
+pub mod comparison;
 pub mod config_file;
 mod coverage;
 pub mod csv;
@@ -39,4 +41,6 @@ pub use live::{LiveMeter, LiveState, render_progress};
 pub use options::{Formats, Options};
 pub use registry::{ReporterEntry, all};
 pub use sweep::{Sweep, SweepRow, sweep_cell, write_sweep};
-pub use terminal::{TerminalOptions, render, render_saved};
+pub use terminal::{
+    TerminalOptions, render, render_comparison, render_ranking, render_repeats, render_saved,
+};

@@ -1,12 +1,16 @@
 //! One file a command. Each reads settings, calls the parts, and prints; none measures.
 
+pub mod batch;
 pub mod bundle;
 pub mod calibrate;
+pub mod compare;
 pub mod config;
 pub mod doctor;
 pub mod list;
 pub mod measure;
 pub mod prompts;
+pub mod rank;
+pub mod repeat;
 pub mod resume;
 pub mod run;
 pub mod shell;

@@ -17,6 +17,7 @@ use super::summarize::write_reports;
 use crate::args::{Globals, OutputFormat, RunCommand};
 use crate::diagnostics::{self, print_out};
 use crate::exit::{CliError, Exit};
+use crate::place::Prepared;
 use crate::resolve::Checked;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -37,6 +38,9 @@ pub fn run(arguments: &RunCommand, globals: &Globals) -> Result<Exit, CliError> 
         return super::resume::resume(folder, arguments, globals);
     }
     let arguments = &arguments.run;
+    if super::repeat::wanted(arguments)? {
+        return super::repeat::run(arguments, globals);
+    }
     let loaded = resolve::resolve(&arguments.source)?;
     let checked = resolve::check(&loaded)?;
     block_on(async {
@@ -88,6 +92,22 @@ pub(super) async fn measure_and_write(
     globals: &Globals,
 ) -> Result<Finished, CliError> {
     let target = crate::place::prepare(&loaded.value, &|name| std::env::var(name).ok())?;
+    measure_into(target, loaded, checked, stop, received, format, globals).await
+}
+
+/// [`measure_and_write`] into a place that was chosen before.
+///
+/// # Errors
+/// What made the run impossible.
+pub(super) async fn measure_into(
+    target: Prepared,
+    loaded: Loaded<Settings>,
+    checked: Checked,
+    stop: Stop,
+    received: &signals::Received,
+    format: OutputFormat,
+    globals: &Globals,
+) -> Result<Finished, CliError> {
     let kept = (kept_config::yaml(&loaded, &target.run_id), kept_config::origins(&loaded));
     let session = tokio::select! {
         session = Session::prepare(loaded, checked, globals, format) => session?,

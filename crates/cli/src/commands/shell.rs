@@ -1,13 +1,29 @@
 //! `completions` and `man`: what shells and manuals want, generated from the arguments.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ai_energy_core::{Fault, FaultKind};
-use clap::CommandFactory;
+use clap::{Args, CommandFactory};
 
-use crate::args::{Cli, CompletionsArgs, ManArgs};
+use crate::args::Cli;
 use crate::diagnostics::print_out;
 use crate::exit::{CliError, Exit};
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write a page for each command into this folder instead of printing one
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
 
 /// Prints a completion script.
 ///

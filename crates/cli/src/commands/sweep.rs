@@ -132,6 +132,11 @@ impl Plan {
     fn check(&self, arguments: &SweepArgs) -> Result<std::path::PathBuf, CliError> {
         let loaded = resolve::resolve(&self.run(arguments, self.next(&[]).unwrap_or(1.0)).source)?;
         let checked = resolve::check(&loaded)?;
+        let repeat = &arguments.run.repeat;
+        if loaded.value.repeat.count > 1 || repeat.repeat.is_some() || repeat.interleave {
+            let cause = "a sweep runs each level once";
+            return Err(usage("--repeat", cause, "leave out --repeat and repeat.count").into());
+        }
         if self.needs_objectives() && checked.load.objectives.is_empty() {
             let remedy = "set --slo, for example --slo ttft=500";
             return Err(usage("--find", "this goal needs objectives", remedy).into());

@@ -4,6 +4,7 @@
 
 mod backend;
 mod load;
+mod repeat;
 mod scenario;
 
 use schemars::JsonSchema;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 pub use backend::BackendSettings;
 pub use load::{LoadSettings, Pattern, SloSettings, StepSettings};
+pub use repeat::RepeatSettings;
 pub use scenario::{InputShapes, ScenarioSettings};
 
 use crate::registry;
@@ -31,6 +33,8 @@ pub struct Settings {
     pub scenario: ScenarioSettings,
     /// How requests are offered.
     pub load: LoadSettings,
+    /// How often.
+    pub repeat: RepeatSettings,
     /// What is measured.
     pub metrics: MetricsSettings,
     /// What is collected across runs.
@@ -46,6 +50,7 @@ impl Default for Settings {
             backend: BackendSettings::default(),
             scenario: ScenarioSettings::default(),
             load: LoadSettings::default(),
+            repeat: RepeatSettings::default(),
             metrics: MetricsSettings::default(),
             reporter: ai_energy_reporters::Options::default(),
             output_dir: "./benchmark_output".to_owned(),

@@ -4,6 +4,7 @@
 //! known and what to do about it, what to know before trusting the figures. Readable without colour and, on request,
 //! in plain ASCII.
 
+mod comparison;
 pub(crate) mod energy;
 pub(crate) mod header;
 mod health;
@@ -11,6 +12,7 @@ mod load;
 pub(crate) mod notes;
 pub(crate) mod page;
 mod parts;
+mod ranking;
 mod saved;
 pub(crate) mod speed;
 mod table;
@@ -19,7 +21,9 @@ pub(crate) mod units;
 
 use ai_energy_core::{Report, Written};
 
+pub use comparison::{render_comparison, render_repeats};
 use page::Page;
+pub use ranking::render_ranking;
 
 /// Narrower terminals get lines of this width.
 pub const MIN_WIDTH: usize = 60;
