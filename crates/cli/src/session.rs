@@ -9,7 +9,7 @@ use ai_energy_core::record::GridIntensity;
 use ai_energy_core::runner::{self, Parts, Script};
 use ai_energy_core::{
     Backend, Check, CheckOutcome, Clock, DatasetInfo, Fault, FormattedPrompt, Observer, Plan, RequestRecord,
-    RunRecord, Stop,
+    RunRecord, SourceDiscovery, Stop,
 };
 use ai_energy_metrics::{GpuChoice, ProcessMeter, Roots, grid};
 use ai_energy_reporters::Journal;
@@ -47,6 +47,8 @@ pub struct Session {
     pub checked: Checked,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// The energy sources, once they have been looked for.
+    sources: Option<SourceDiscovery>,
 }
 
 impl Session {
@@ -112,6 +114,7 @@ impl Session {
             dataset,
             checked,
             warnings,
+            sources: None,
         };
         if !globals.quiet && format == OutputFormat::Text {
             session.announce(globals);
@@ -130,8 +133,13 @@ impl Session {
     }
 
     /// The machine, the programs and the work, for the record. The prompts are those of the whole run.
-    pub fn environment(&self) -> Map<String, Value> {
-        let mut environment = environment(&Roots::default(), self.repeat.clone());
+    ///
+    /// Energy sources are looked for first: a driver that hangs is found out within the limit that the settings give, and
+    /// is not waited for again.
+    pub fn environment(&mut self) -> Map<String, Value> {
+        let roots = Roots::default();
+        self.sources.get_or_insert_with(|| assemble::sources(&self.settings, &roots));
+        let mut environment = environment(&roots, self.repeat.clone());
         provenance::describe(&mut environment, &self.backend.info(), &self.dataset, &self.prompts);
         environment
     }
@@ -148,7 +156,7 @@ impl Session {
         let roots = Roots::default();
         let clock = Clock::start();
         let tally = Arc::new(ai_energy_core::backend::Tally::default());
-        let sources = assemble::sources(&self.settings, &roots);
+        let sources = self.sources.unwrap_or_else(|| assemble::sources(&self.settings, &roots));
         let mut warnings = self.warnings;
         let grid = grid(&self.settings, &stop).await.unwrap_or_else(|warning| {
             warnings.push(warning);

@@ -48,9 +48,20 @@ fn described<I: Iterator<Item = (f64, u64)>>(
     let sum = all().map(|(value, times)| value * times as f64).sum::<f64>();
     let mean = (sum / count as f64).clamp(min, max);
     // Two passes, so that a large mean costs no digits.
-    let squares: f64 = all().map(|(value, times)| (value - mean).powi(2) * times as f64).sum();
+    let (offs, squares) = all().fold((0.0, 0.0), |(offs, squares), (value, times)| {
+        let off = value - mean;
+        (offs + off * times as f64, squares + off * off * times as f64)
+    });
+    let squares = about_the_mean(squares, offs, count);
     let points = QUANTILES.map(|q| between(last, q, nth));
     Some(of_moments(unit, count, mean, squares, (min, max), points))
+}
+
+/// The sum of squared differences to the mean, from the `squares` and the sum `offs` of the differences to nearly the mean.
+/// The mean as computed carries the rounding of a long sum, which values that lie close together would show as spread; the
+/// corrected two-pass formula takes it out (Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983).
+fn about_the_mean(squares: f64, offs: f64, count: u64) -> f64 {
+    (squares - offs * offs / count as f64).max(0.0)
 }
 
 /// A distribution from its count, mean, sum of squared differences to the mean, least and greatest value, and quantiles.

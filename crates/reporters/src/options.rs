@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::registry;
 use crate::{csv, jsonl};
 
-/// Names of formats, as configs write them: one word or a list. Always written as a list.
+/// Names of formats, as configs write them: one word or a list. One is written as a word, which is what scripts made for
+/// the Python package read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "OneOrMany")]
+#[serde(from = "OneOrMany", into = "OneOrMany")]
 pub struct Formats(pub Vec<String>);
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
     One(String),
@@ -26,6 +27,15 @@ impl From<OneOrMany> for Formats {
         match formats {
             OneOrMany::One(name) => Self(vec![name]),
             OneOrMany::Many(names) => Self(names),
+        }
+    }
+}
+
+impl From<Formats> for OneOrMany {
+    fn from(Formats(mut names): Formats) -> Self {
+        match names.pop() {
+            Some(name) if names.is_empty() => Self::One(name),
+            last => Self::Many(names.into_iter().chain(last).collect()),
         }
     }
 }
@@ -127,6 +137,10 @@ mod tests {
         assert_eq!(read(r#"{"type": ["csv", "parquet"]}"#).formats.0, ["csv", "parquet"]);
         assert!(serde_json::from_str::<Options>(r#"{"outputfile": "a"}"#).is_err());
         assert_eq!(read("{}"), Options::default());
+        for written in [r#""csv""#, r#"["csv","parquet"]"#, "[]"] {
+            let formats: Formats = serde_json::from_str(written).unwrap();
+            assert_eq!(serde_json::to_string(&formats).unwrap(), written);
+        }
     }
 
     #[test]

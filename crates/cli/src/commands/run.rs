@@ -109,7 +109,7 @@ pub(super) async fn measure_into(
     globals: &Globals,
 ) -> Result<Finished, CliError> {
     let kept = (kept_config::yaml(&loaded, &target.run_id), kept_config::origins(&loaded));
-    let session = tokio::select! {
+    let mut session = tokio::select! {
         session = Session::prepare(loaded, checked, globals, format) => session?,
         () = stop.cancelled() => return Err(CliError::Stopped(received.exit().unwrap_or(Exit::Interrupted))),
     };

@@ -8,7 +8,7 @@
 
 use ai_energy_core::summary::Distribution;
 
-use super::{QUANTILES, between, of_moments};
+use super::{QUANTILES, about_the_mean, between, of_moments};
 use crate::blocks::by_thread;
 
 /// Observations that can be gone through again and again, block by block.
@@ -56,7 +56,7 @@ pub(crate) fn distribution(all: &impl Observations, unit: &str) -> Option<Distri
             break;
         }
         counted = pass(all, &begins, known, mean);
-        squares.get_or_insert(counted.squares);
+        squares.get_or_insert_with(|| about_the_mean(counted.squares, counted.offs, count));
     }
     let nth = |number: u64| {
         ranks.iter().find(|rank| rank.number == number).map_or(f64::NAN, |rank| value(rank.key))
@@ -79,7 +79,8 @@ struct Counted {
     known: u32,
     count: u64,
     sum: f64,
-    /// Squared differences to the mean that the pass was given.
+    /// Differences to the mean that the pass was given, and their squares.
+    offs: f64,
     squares: f64,
     least: u64,
     most: u64,
@@ -93,8 +94,8 @@ struct Part {
     tables: Vec<u64>,
     least: u64,
     most: u64,
-    /// Each block's number, count, sum and squares.
-    sums: Vec<(usize, u64, f64, f64)>,
+    /// Each block's number, count, and sums.
+    sums: Vec<(usize, u64, [f64; 3])>,
 }
 
 /// A number's place in the order of all numbers, and back.
@@ -124,11 +125,12 @@ fn pass(all: &impl Observations, begins: &[u64], known: u32, mean: f64) -> Count
     let shift = u64::BITS - known - BITS;
     let new = || Part { tables: vec![0; begins.len() << BITS], least: u64::MAX, most: 0, sums: Vec::new() };
     let work = |part: &mut Part, block: usize| {
-        let (mut count, mut sum, mut squares) = (0_u64, 0.0, 0.0);
+        let (mut count, mut sum, mut offs, mut squares) = (0_u64, 0.0, 0.0, 0.0);
         all.each(block, |value, times| {
             count = count.saturating_add(times);
             sum += value * times as f64;
             let off = value - mean;
+            offs += off * times as f64;
             squares += off * off * times as f64;
             let key = key(value);
             (part.least, part.most) = (part.least.min(key), part.most.max(key));
@@ -137,13 +139,14 @@ fn pass(all: &impl Observations, begins: &[u64], known: u32, mean: f64) -> Count
                 part.tables[slot] = part.tables[slot].saturating_add(times);
             }
         });
-        part.sums.push((block, count, sum, squares));
+        part.sums.push((block, count, [sum, offs, squares]));
     };
     let states = by_thread(all.blocks(), new, work);
     let mut counted = Counted {
         known,
         count: 0,
         sum: 0.0,
+        offs: 0.0,
         squares: 0.0,
         least: u64::MAX,
         most: 0,
@@ -158,9 +161,10 @@ fn pass(all: &impl Observations, begins: &[u64], known: u32, mean: f64) -> Count
         sums.extend(part.sums);
     }
     sums.sort_unstable_by_key(|(block, ..)| *block);
-    for (_, count, sum, squares) in sums {
+    for (_, count, [sum, offs, squares]) in sums {
         counted.count = counted.count.saturating_add(count);
         counted.sum += sum;
+        counted.offs += offs;
         counted.squares += squares;
     }
     counted
