@@ -40,6 +40,15 @@ pub(super) struct Seen {
     pub(super) id: String,
     pub(super) ttft: f64,
     pub(super) gaps: Vec<f64>,
+    /// Instants, where the program tells such.
+    pub(super) sides: Option<Sides>,
+}
+
+/// Both ends of a time to first token, ms on the client's monotonic clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sides {
+    pub(super) sent: f64,
+    pub(super) first: f64,
 }
 
 /// What a turn brought.
@@ -189,8 +198,8 @@ fn our_request(request: &Value) -> Result<Seen> {
     ensure!(request["error"].is_null(), "request {id} failed: {}", request["error"]);
     let gaps = stamps(&request["chunks"]).windows(2).map(|pair| pair[1] - pair[0]).collect();
     // A whole answer has no moment of a first token.
-    let ttft = ms("first_token_ns").unwrap_or(f64::NAN) - ms("sent_ns")?;
-    Ok(Seen { id, ttft, gaps })
+    let sides = Sides { sent: ms("sent_ns")?, first: ms("first_token_ns").unwrap_or(f64::NAN) };
+    Ok(Seen { id, ttft: sides.first - sides.sent, gaps, sides: Some(sides) })
 }
 
 fn vllm_rs_turn(folder: &Path, cost: Cost, start_up: f64) -> Result<Turn> {
@@ -203,6 +212,7 @@ fn vllm_rs_turn(folder: &Path, cost: Cost, start_up: f64) -> Result<Turn> {
         id: number.to_string(),
         ttft: ttft.as_f64().unwrap_or(f64::NAN) * 1e3,
         gaps: gaps.as_array().into_iter().flatten().filter_map(Value::as_f64).map(|gap| gap * 1e3).collect(),
+        sides: None,
     });
     Ok(Turn {
         cpu: cost.cpu_seconds - start_up,
@@ -223,7 +233,7 @@ fn aiperf_turn(folder: &Path, cost: Cost, start_up: f64) -> Result<Turn> {
     let seen = records.iter().filter_map(|record| {
         let id = record["metadata"]["x_request_id"].as_str()?.to_owned();
         let ttft = record["metrics"]["time_to_first_token"]["value"].as_f64()?;
-        Some(Seen { id, ttft, gaps: Vec::new() })
+        Some(Seen { id, ttft, gaps: Vec::new(), sides: None })
     });
     let seen = seen.collect();
     let (cpu, beyond) = (cost.cpu_seconds - start_up, Some(cost.wall_seconds - load));

@@ -36,6 +36,9 @@ const MEMORY: f64 = 40.0;
 
 const ROUNDS: usize = 3;
 
+/// Requests a stream in the rows of errors: the first ones begin together and do not count.
+const REQUESTS: u32 = 3;
+
 /// What is aimed at.
 #[derive(Clone, Copy)]
 enum Bar {
@@ -91,7 +94,7 @@ impl Field {
     }
 
     fn serve(&self, timing: &[&str]) -> Result<Server> {
-        let all = [timing, &["--max-model-len", "100000"]].concat();
+        let all = [timing, &["--max-model-len", "100000", "--truth-capacity", "20000"]].concat();
         Server::start_on(&self.program, &all, self.pinned.then_some(CORES[0]))
     }
 
@@ -139,9 +142,11 @@ impl Field {
 
     /// How far times are from the simulator's truth.
     fn errors(&self) -> Result<()> {
-        say("  streams  who        TTFT p50      p99   gaps p50      p99  ms, said less true; bar");
+        say(
+            "  streams  who        TTFT p50      p99   gaps p50      p99   begin p50      p99   first p50      p99  ms; bar",
+        );
         for (streams, bars) in ERRORS {
-            let load = Load { streams, requests: streams, tokens: 100, streaming: true };
+            let load = Load { streams, requests: streams * REQUESTS, tokens: 100, streaming: true };
             for one in self.all.iter().filter(|one| !matches!(one, Contestant::Floor(_))) {
                 let slow = one.name() == "aiperf";
                 if slow && streams != 256 {
@@ -153,24 +158,27 @@ impl Field {
                 }
                 let median =
                     |at: usize| quantile(&mut rounds.iter().map(|row| row[at]).collect::<Vec<_>>(), 0.5);
-                show_errors(one, streams, [median(0), median(1), median(2), median(3)], bars);
+                show_errors(one, streams, std::array::from_fn(median), bars);
             }
         }
         Ok(())
     }
 
-    fn round_of_errors(&self, who: &Contestant, load: Load, round: usize) -> Result<Option<[f64; 4]>> {
+    /// The median and the 99th percentile of what is off: first tokens, gaps, and both ends of the first.
+    fn round_of_errors(&self, who: &Contestant, load: Load, round: usize) -> Result<Option<[f64; 8]>> {
         let seed = (std::process::id() as usize + round).to_string();
         let timing =
             ["--ttft", "uniform:50ms..250ms", "--inter-token", "lognormal:10ms,0.4", "--seed", &seed];
         let server = self.serve(&timing)?;
         let Some(turn) = self.turn(who, &server, load, 0.0)? else { return Ok(None) };
         let mut errors = accuracy::errors(&turn.seen, &server.get("/truth")?)?;
-        let [mut ttft, gaps] = [&mut errors.ttft, &mut errors.gaps].map(std::mem::take);
-        ttft.iter_mut().for_each(|error| *error = error.abs());
-        let mut gaps = gaps;
-        let (ttft, gaps) = (&mut ttft, &mut gaps);
-        Ok(Some([quantile(ttft, 0.5), quantile(ttft, 0.99), quantile(gaps, 0.5), quantile(gaps, 0.99)]))
+        errors.ttft.iter_mut().for_each(|error| *error = error.abs());
+        let mut row = [f64::NAN; 8];
+        let of = [&mut errors.ttft, &mut errors.gaps, &mut errors.ends.begin, &mut errors.ends.first];
+        for (found, cells) in of.into_iter().zip(row.chunks_exact_mut(2)) {
+            cells.copy_from_slice(&[quantile(found, 0.5), quantile(found, 0.99)]);
+        }
+        Ok(Some(row))
     }
 
     /// Whole answers a second, and the time beyond the load.
@@ -238,16 +246,18 @@ fn show_costs(who: &[&Contestant], turns: &[Vec<Turn>], load: Load, every: &str,
     }
 }
 
-fn show_errors(who: &Contestant, streams: u32, found: [f64; 4], bars: [Option<f64>; 3]) {
-    let [ttft, ttft_p99, gaps, gaps_p99] = found;
+fn show_errors(who: &Contestant, streams: u32, found: [f64; 8], bars: [Option<f64>; 3]) {
+    let [ttft, ttft_p99, _, gaps_p99, ..] = found;
     let judged =
         [(bars[0], ttft, "TTFT p50"), (bars[1], ttft_p99, "TTFT p99"), (bars[2], gaps_p99, "gaps p99")]
             .iter()
             .filter_map(|(bar, found, name)| Some(format!("{name} {}", met((*bar)?, *found, ""))))
             .collect::<Vec<_>>();
     let judged = if matches!(who, Contestant::Ours(_)) { judged.join("; ") } else { String::new() };
-    say(&format!(
-        "  {streams:>7}  {:<9}  {ttft:>8.3} {ttft_p99:>8.3}   {gaps:>8.3} {gaps_p99:>8.3}  {judged}",
-        who.name()
-    ));
+    let cells = found.chunks_exact(2).map(|two| match two[0].is_nan() {
+        true => format!("{:>8} {:>8}", "-", "-"),
+        false => format!("{:>8.3} {:>8.3}", two[0], two[1]),
+    });
+    let cells = cells.collect::<Vec<_>>().join("   ");
+    say(&format!("  {streams:>7}  {:<9}  {cells}  {judged}", who.name()));
 }
