@@ -121,12 +121,15 @@ impl VllmBackend {
             .client
             .request(&path, Some(&request.id), Some(Bytes::from(bytes)))
             .map_err(|failure| failure.with_status(None))?;
+        // A prompt stays in memory no longer than it is sent: many streams wait for their answers at a time.
+        let names: Vec<String> = fields.into_iter().map(|(name, _)| name).collect();
         let mut watch = Watch::new(self.client.limits(), &request.stop);
         let mut exchange = self
             .client
             .open(&outgoing, &mut watch, self.options.stream, &mut course.moments)
             .await
             .map_err(|failure| failure.with_status(None))?;
+        drop(outgoing);
         self.identity(|identity| identity.learn_headers(&exchange.head.headers));
         let status = exchange.head.status;
         course.account = Account::new(status.as_u16());
@@ -138,7 +141,6 @@ impl VllmBackend {
             .map_err(|failure| failure.with_status(Some(status.as_u16())))?;
         course.take_stamps(clock);
         self.client.keep(exchange).await;
-        let names: Vec<String> = fields.keys().cloned().collect();
         Err(refusal(status.as_u16(), &said, &names))
     }
 

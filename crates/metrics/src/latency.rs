@@ -57,7 +57,7 @@ pub fn latency<'a>(requests: impl IntoIterator<Item = &'a RequestRecord>) -> Lat
 }
 
 /// Gaps up to which all are kept and sorted; more are gone through several times instead.
-const SORTED: usize = 1 << 19;
+const SORTED: usize = 1 << 16;
 
 fn inter_token(done: &[&RequestRecord]) -> Option<Distribution> {
     let chunks: usize = done.iter().map(|request| request.generation.chunks.len()).sum();

@@ -23,7 +23,8 @@ pub fn distribution(mut values: Vec<f64>, unit: &str) -> Option<Distribution> {
 /// [`distribution`] of observations that each were made a number of times: `(value, times)`.
 pub fn weighted_distribution(mut values: Vec<(f64, u64)>, unit: &str) -> Option<Distribution> {
     values.retain(|(value, times)| value.is_finite() && *times > 0);
-    values.sort_by(|a, b| f64::total_cmp(&a.0, &b.0));
+    // In place: a stable sort would take as much memory again.
+    values.sort_unstable_by(|a, b| f64::total_cmp(&a.0, &b.0).then(a.1.cmp(&b.1)));
     // How many observations there are up to and with each value.
     let upto: Vec<u64> = values
         .iter()
