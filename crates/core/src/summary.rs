@@ -19,7 +19,7 @@ use crate::record::{ErrorClass, TokenCountSource};
 
 pub use attribution::{PrefillDecode, RequestShare, RequestShares};
 pub use codecarbon::CodeCarbonMethod;
-pub use curves::{Curves, DomainPower, RequestTimes};
+pub use curves::{Curves, DomainPower, RequestTimes, TimeBin};
 pub use health::{CalibratedClient, ClientBound, Health, Lateness, Sign, ThreadCpu};
 pub use load::{Goodput, InterTokenBasis, LoadFigures, Part, ServerFigures, Slice};
 pub use phases::{DomainSplit, Efficiency, EnergySplit, IdlePower, PhaseEnergy, Stretch};

@@ -8,7 +8,7 @@ use ai_energy_core::chunks::Unpacked;
 use ai_energy_core::clock::Stamp;
 use ai_energy_core::energy::Domain;
 use ai_energy_core::record::RequestRecord;
-use ai_energy_core::summary::{Curves, DomainPower, RequestTimes};
+use ai_energy_core::summary::{Curves, DomainPower, RequestTimes, TimeBin};
 
 use crate::energy::{ChannelResult, channel_results};
 use crate::integrate::Window;
@@ -33,12 +33,13 @@ pub fn curves(record: &RunRecord) -> Curves {
     let power: Vec<DomainPower> =
         DOMAINS.into_iter().filter_map(|domain| domain_power(domain, &counted, &stretches)).collect();
     let step = stretches.first().filter(|_| !power.is_empty()).map_or(0.0, |stretch| stretch.seconds());
-    let mut room = Unpacked::default();
+    let (mut room, mut gaps) = (Unpacked::default(), Bins::default());
     Curves {
         power,
         power_step_seconds: step,
         in_flight: in_flight(record),
-        requests: record.requests.iter().map(|request| times(request, &mut room)).collect(),
+        requests: record.requests.iter().map(|request| times(request, &mut room, &mut gaps)).collect(),
+        inter_token: gaps.filled(),
     }
 }
 
@@ -97,11 +98,40 @@ fn in_flight(record: &RunRecord) -> Vec<(f64, f64)> {
     (0..MOST_STRETCHES).map(stretch).chain([(last.seconds(), 0.0)]).collect()
 }
 
-fn times(request: &RequestRecord, room: &mut Unpacked) -> RequestTimes {
+/// Counts of times by bins of equal ratio, from a microsecond on.
+#[derive(Default)]
+struct Bins(Vec<u64>);
+
+impl Bins {
+    /// Bins of a power of ten.
+    const A_DECADE: f64 = 20.0;
+    /// The last takes everything longer: eleven powers of ten, which is more than a day.
+    const MOST: usize = 220;
+
+    fn add(&mut self, seconds: f64, count: u64) {
+        let place = ((seconds * 1e6).log10() * Self::A_DECADE).clamp(0.0, Self::MOST as f64) as usize;
+        if self.0.len() <= place {
+            self.0.resize(place + 1, 0);
+        }
+        self.0[place] += count;
+    }
+
+    /// Those from the first to the last that holds something.
+    fn filled(self) -> Vec<TimeBin> {
+        let edge = |place: usize| 1e-6 * 10_f64.powf(place as f64 / Self::A_DECADE);
+        let bin = |(place, count)| TimeBin { from: edge(place), to: edge(place + 1), count };
+        self.0.into_iter().enumerate().skip_while(|(_, count)| *count == 0).map(bin).collect()
+    }
+}
+
+fn times(request: &RequestRecord, room: &mut Unpacked, gaps: &mut Bins) -> RequestTimes {
     let (mut sum, mut tokens) = (0.0, 0_u64);
     latency::gaps(request, room, |seconds, count| {
         sum += seconds * count as f64;
         tokens += count;
+        if request.succeeded() {
+            gaps.add(seconds, count);
+        }
     });
     RequestTimes {
         time_to_first_token: latency::time_to_first_token(request),
@@ -110,5 +140,25 @@ fn times(request: &RequestRecord, room: &mut Unpacked) -> RequestTimes {
         end_to_end: latency::end_to_end(request),
         queueing: latency::queueing(request),
         schedule_lag: latency::schedule_lag(request),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_gap_is_in_the_bin_whose_bounds_hold_it() {
+        let mut bins = Bins::default();
+        let gaps = [(0.0, 2), (0.010, 90), (0.0101, 7), (0.5, 1), (1e9, 1)];
+        gaps.iter().for_each(|(seconds, count)| bins.add(*seconds, *count));
+        let filled = bins.filled();
+        assert_eq!(filled.iter().map(|bin| bin.count).sum::<u64>(), 101);
+        assert!(filled.windows(2).all(|pair| (pair[0].to / pair[1].from - 1.0).abs() < 1e-12));
+        let of =
+            |seconds: f64| filled.iter().find(|bin| bin.from <= seconds && seconds < bin.to).unwrap().count;
+        assert_eq!((filled[0].count, of(0.0101), of(0.46)), (2, 97, 1));
+        assert!(filled.len() <= Bins::MOST + 1);
+        assert_eq!(Bins::default().filled(), []);
     }
 }

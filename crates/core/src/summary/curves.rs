@@ -16,6 +16,19 @@ pub struct Curves {
     pub in_flight: Vec<(f64, f64)>,
     /// One for each measured request, in the record's order.
     pub requests: Vec<RequestTimes>,
+    /// How many tokens of the requests that succeeded came how long after the one before, by bins of equal ratio that adjoin.
+    pub inter_token: Vec<TimeBin>,
+}
+
+/// How many times lie within bounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TimeBin {
+    /// Least time in it, s. Shorter ones are in the shortest bin that there is, a microsecond long.
+    pub from: f64,
+    /// From this time on a value is in the next bin, s.
+    pub to: f64,
+    /// How many.
+    pub count: u64,
 }
 
 /// Mean power of one domain over time.

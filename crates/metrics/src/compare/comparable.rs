@@ -9,7 +9,7 @@ use ai_energy_core::figure::Provenance;
 use ai_energy_core::summary::{Summary, Verdict, Warning};
 
 /// Settings that name a run or a place and change nothing about it.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     "name",
     "output_dir",
     "reporter.output_file",
@@ -17,6 +17,8 @@ const NAMES: [&str; 7] = [
     "metrics.project_name",
     "repeat.count",
     "repeat.pause_seconds",
+    "environment.command_line",
+    "environment.repeat_command",
 ];
 /// Tokens a request that differ by more than this are another load.
 const TOKENS_APART: f64 = 0.01;

@@ -6,12 +6,13 @@ use ai_energy_core::summary::{ClientBound, Health};
 use ai_energy_core::{Figure, Report};
 
 use super::page::{Page, Style};
+use super::text::Glyphs;
 use super::units::{BYTES, SECONDS, count, pick, plain};
 
 pub(super) fn draw(report: Report<'_>, page: &mut Page) {
     let health = &report.summary.health;
     let separator = format!(" {} ", page.glyphs.dot);
-    let parts = used(health, page);
+    let parts = used(health, &page.glyphs);
     match health.client_bound {
         ClientBound::Unknown if parts.is_empty() => {}
         ClientBound::Unknown => page.parts((Style::Plain, "   client   "), Style::Dim, &parts, &separator),
@@ -43,8 +44,8 @@ fn draw_bound(health: &Health, used: &[String], page: &mut Page, separator: &str
 }
 
 /// For example `event loop p99 0.1 ms`, `3.1 % of 2 cores`, `8.2 µs of CPU a token`, `8 connections`, `1.2 MB in`.
-fn used(health: &Health, page: &Page) -> Vec<String> {
-    let time = |value: f64| plain(value, pick(SECONDS, value), &page.glyphs);
+pub(crate) fn used(health: &Health, glyphs: &Glyphs) -> Vec<String> {
+    let time = |value: f64| plain(value, pick(SECONDS, value), glyphs);
     let mut parts = Vec::new();
     parts.extend(health.event_loop_delay.p99.value.map(|p99| format!("event loop p99 {}", time(p99))));
     if let (Some(share), Some(cores)) = (health.cpu_share.value, health.cores.value) {
@@ -64,7 +65,7 @@ fn used(health: &Health, page: &Page) -> Vec<String> {
         }
     }
     if let (Some(received), Some(sent)) = (health.bytes_received.value, health.bytes_sent.value) {
-        let bytes = |value: f64| plain(value, pick(BYTES, value), &page.glyphs);
+        let bytes = |value: f64| plain(value, pick(BYTES, value), glyphs);
         parts.push(format!("{} in, {} out", bytes(received), bytes(sent)));
     }
     parts

@@ -7,7 +7,7 @@
 mod comparison;
 pub(crate) mod energy;
 pub(crate) mod header;
-mod health;
+pub(crate) mod health;
 mod load;
 pub(crate) mod notes;
 pub(crate) mod page;

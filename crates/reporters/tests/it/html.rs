@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ai_energy_core::summary::{DomainPower, RequestTimes};
+use ai_energy_core::summary::{ClientBound, DomainPower, Health, RequestTimes, Sign, TimeBin};
 use ai_energy_core::{Domain, Figure, Provenance};
 use ai_energy_reporters::html::run::page;
 use html5gum::{DefaultEmitter, Token, Tokenizer};
@@ -37,6 +37,9 @@ fn drawn() -> Run {
             ..RequestTimes::default()
         })
         .collect();
+    run.summary.curves.inter_token = [(0.010, 0.011, 900), (0.011, 0.0125, 41)]
+        .map(|(from, to, count)| TimeBin { from, to, count })
+        .into();
     run
 }
 
@@ -128,14 +131,42 @@ fn the_page_shows_the_figures_their_intervals_and_how_they_are_known() {
         "Power over time",
         "Requests in flight",
         "p99.9",
+        "Tokens by the time between",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    assert!(document.contains("900 tokens"), "the histogram's values are there for the pointer");
     assert!(tags.iter().filter(|(name, _)| name == "path").count() >= 6);
     let lost = checked(&render(&support::gpu_lost())).1;
     assert!(lost.contains("device fell off the bus") && !lost.contains("Power over time"), "{lost}");
     let synthetic = checked(&render(&support::synthetic())).1;
     assert!(synthetic.contains("Synthetic: a part of this run"));
+}
+
+#[test]
+fn the_client_has_its_verdict_its_signs_and_what_they_were_held_against() {
+    let mut run = drawn();
+    run.summary.health = Health::default();
+    assert!(!checked(&render(&run)).1.contains("Was the client the limit?"), "nothing was observed");
+    for (verdict, words) in [
+        (ClientBound::No, "Client-bound: no."),
+        (ClientBound::Maybe, "Client-bound: maybe."),
+        (ClientBound::Yes, "Client-bound: yes."),
+    ] {
+        run.summary.health = crate::figures::health(verdict);
+        run.summary.health.signs = vec![Sign {
+            name: "event_loop_delay".to_owned(),
+            value: Figure::new(0.061, "s", Provenance::Measured, "probe"),
+            maybe_from: Some(0.005),
+            yes_from: Some(0.05),
+            verdict,
+            words: String::new(),
+        }];
+        let (_, shown) = checked(&render(&run));
+        for part in [words, "event loop delay", "61", "50.0 ms", "stated defaults", "3,712"] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+    }
 }
 
 #[test]

@@ -3,10 +3,11 @@
 //! Counting into bins is drawing: every figure beside the charts is the summary's.
 
 use ai_energy_core::Report;
-use ai_energy_core::summary::RequestTimes;
+use ai_energy_core::summary::{RequestTimes, TimeBin};
 
 use crate::html::chart::{Axis, Bin, Histogram, Line, Lines};
 use crate::html::page::Block;
+use crate::terminal::speed::between;
 use crate::terminal::units::{SECONDS, pick, plain};
 
 /// Points of a cumulative curve at most.
@@ -37,7 +38,26 @@ pub(super) fn blocks(report: Report<'_>) -> Vec<Block> {
     for (place, name, values) in &lines {
         blocks.extend(histogram(*place, name, values).chart(&format!("histogram-{place}")).map(Block::Chart));
     }
+    blocks.extend(gaps(&report.summary.curves.inter_token, between(report)).chart("gaps").map(Block::Chart));
     blocks
+}
+
+/// How long each token came after the one before, of all tokens of the run.
+fn gaps(bins: &[TimeBin], name: &str) -> Histogram {
+    let tokens: u64 = bins.iter().map(|bin| bin.count).sum();
+    let bin = |bin: &TimeBin| Bin {
+        from: bin.from * 1e3,
+        to: bin.to * 1e3,
+        count: usize::try_from(bin.count).unwrap_or(usize::MAX),
+    };
+    Histogram {
+        title: format!("Tokens by the time {name}"),
+        description: format!("{tokens} times {name} in {} bins of equal ratio", bins.len()),
+        x: Axis::new(&format!("time {name}"), "ms").logarithmic(),
+        counted: "tokens".to_owned(),
+        bins: if bins.len() > 1 { bins.iter().map(bin).collect() } else { Vec::new() },
+        colour: KINDS.len(),
+    }
 }
 
 /// One kind of time of the requests that succeeded, ascending.

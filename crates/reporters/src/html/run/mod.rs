@@ -3,6 +3,7 @@
 //! Shows what the other reports say and nothing that they do not: no figure is computed here. Order as on the terminal:
 //! what falsifies the run, what it cost, how fast it was, how far to trust it, what it ran on, how to repeat it.
 
+mod client;
 mod distributions;
 mod energy;
 mod headline;
@@ -46,6 +47,7 @@ pub fn page(report: Report<'_>) -> Page {
         Section::new("summary", "At a glance", headline::blocks(report)),
         Section::new("energy", "Energy", energy::blocks(report)),
         Section::new("speed", "Speed", speed::blocks(report)),
+        Section::new("client", "Was the client the limit?", client::blocks(report)),
         Section::new("trust", "How far to trust it", trust::blocks(report)),
         Section::new("machine", "What ran where", setup::machine(report)),
         Section::new("repeat", "Run it again", setup::repeat(report)),
