@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+// In a crate of its own the page's items are public.
+#[allow(unreachable_pub)]
 #[path = "../docs/examples/own_backend.rs"]
 mod own_backend;
 mod support;
