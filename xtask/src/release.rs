@@ -162,10 +162,17 @@ fn named(text: &str, start: &str, end: &str) -> Option<String> {
     line.strip_suffix(end).map(str::to_owned)
 }
 
-/// The text with another version in that line.
+/// The text with another version in that line, and in those that name this workspace's own crates.
 fn renamed(text: &str, start: &str, end: &str, version: &str) -> Option<String> {
     let old = named(text, start, end)?;
-    Some(text.replacen(&format!("{start}{old}{end}"), &format!("{start}{version}{end}"), 1))
+    let (from, to) = (format!("{start}{old}{end}"), format!("{start}{version}{end}"));
+    let mut first = true;
+    let line = |line: &str| {
+        let own = line.starts_with("ai-energy-") || (first && line.starts_with(&from));
+        first &= !line.starts_with(&from);
+        if own { line.replacen(&from, &to, 1) } else { line.to_owned() }
+    };
+    Some(text.split('\n').map(line).collect::<Vec<_>>().join("\n"))
 }
 
 const UNRELEASED: &str = "## Unreleased\n";

@@ -21,16 +21,16 @@ pub const ENVIRONMENT: [(&str, &str); 4] = [
 
 /// Config files that ship, compiled in so that `--config-name` works from any folder.
 pub const SHIPPED: [(&str, &str); 10] = [
-    ("backend/pytorch.yaml", include_str!("../../../configs/backend/pytorch.yaml")),
-    ("backend/vllm.yaml", include_str!("../../../configs/backend/vllm.yaml")),
-    ("gpt_oss_120b.yaml", include_str!("../../../configs/gpt_oss_120b.yaml")),
-    ("pytorch_multigpu.yaml", include_str!("../../../configs/pytorch_multigpu.yaml")),
-    ("pytorch_test.yaml", include_str!("../../../configs/pytorch_test.yaml")),
-    ("pytorch_validation.yaml", include_str!("../../../configs/pytorch_validation.yaml")),
-    ("quickstart.yaml", include_str!("../../../configs/quickstart.yaml")),
-    ("quickstart_pytorch.yaml", include_str!("../../../configs/quickstart_pytorch.yaml")),
-    ("scenario/energy_star.yaml", include_str!("../../../configs/scenario/energy_star.yaml")),
-    ("text_generation.yaml", include_str!("../../../configs/text_generation.yaml")),
+    ("backend/pytorch.yaml", include_str!("../configs/backend/pytorch.yaml")),
+    ("backend/vllm.yaml", include_str!("../configs/backend/vllm.yaml")),
+    ("gpt_oss_120b.yaml", include_str!("../configs/gpt_oss_120b.yaml")),
+    ("pytorch_multigpu.yaml", include_str!("../configs/pytorch_multigpu.yaml")),
+    ("pytorch_test.yaml", include_str!("../configs/pytorch_test.yaml")),
+    ("pytorch_validation.yaml", include_str!("../configs/pytorch_validation.yaml")),
+    ("quickstart.yaml", include_str!("../configs/quickstart.yaml")),
+    ("quickstart_pytorch.yaml", include_str!("../configs/quickstart_pytorch.yaml")),
+    ("scenario/energy_star.yaml", include_str!("../configs/scenario/energy_star.yaml")),
+    ("text_generation.yaml", include_str!("../configs/text_generation.yaml")),
 ];
 
 /// Who set a key; the default where nobody did.
