@@ -208,6 +208,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_crates_name_each_other_by_the_new_version_and_nothing_else_changes() {
+        let text = "version = \"0.1.0\"\n[workspace.dependencies]\n\
+                    ai-energy-core = { path = \"crates/core\", version = \"0.1.0\" }\nother = { version = \"0.1.0\" }\n";
+        let new = renamed(text, "version = \"", "\"", "0.2.0").unwrap();
+        assert_eq!(new.matches("0.2.0").count(), 2, "{new}");
+        assert!(
+            new.starts_with("version = \"0.2.0\"\n") && new.ends_with("other = { version = \"0.1.0\" }\n")
+        );
+    }
+
+    #[test]
     fn versions_are_three_numbers_and_trials_come_before_their_release() {
         let version = |text: &str| Version::parse(text).unwrap();
         assert!(

@@ -20,7 +20,8 @@ fn cargo(arguments: &[&str]) -> String {
 /// The crates that a registry would take.
 fn published() -> Vec<Value> {
     let all: Value =
-        serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1", "--offline"])).unwrap();
+        serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1", "--offline"]))
+            .unwrap();
     let packages = all["packages"].as_array().unwrap().clone();
     packages.into_iter().filter(|package| package["publish"].is_null()).collect()
 }
@@ -38,7 +39,11 @@ fn every_package_says_what_it_is_and_versions_what_it_needs() {
         for dependency in package["dependencies"].as_array().unwrap() {
             let within = dependency["path"].is_string();
             let dev = dependency["kind"] == "dev";
-            assert!(!within || dev || dependency["req"] != "*", "{name} needs {} of any version", dependency["name"]);
+            assert!(
+                !within || dev || dependency["req"] != "*",
+                "{name} needs {} of any version",
+                dependency["name"]
+            );
         }
     }
 }
@@ -57,10 +62,17 @@ fn every_file_that_a_package_is_built_from_is_in_it() {
                 let from = Path::new(file).parent().unwrap().join(included);
                 let mut parts: Vec<&str> = Vec::new();
                 for part in from.to_str().unwrap().split('/') {
-                    if part == ".." { assert!(parts.pop().is_some(), "{name}: {file} includes {included} from outside") } else { parts.push(part) }
+                    if part == ".." {
+                        assert!(parts.pop().is_some(), "{name}: {file} includes {included} from outside")
+                    } else {
+                        parts.push(part)
+                    }
                 }
                 let wanted = parts.join("/");
-                assert!(listed.contains(&wanted.as_str()), "{name}: {file} includes {wanted}, which is not packaged");
+                assert!(
+                    listed.contains(&wanted.as_str()),
+                    "{name}: {file} includes {wanted}, which is not packaged"
+                );
             }
         }
     }

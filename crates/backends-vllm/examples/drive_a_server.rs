@@ -12,8 +12,8 @@ use std::sync::Arc;
 use ai_energy_backends_vllm::{Options, VllmBackend};
 use ai_energy_core::runner::{self, Parts, Script};
 use ai_energy_core::{
-    Backend, Clock, DatasetInfo, FormattedPrompt, GenerationParams, LoadPlan, Plan, PromptContent, SourceDiscovery,
-    Stop,
+    Backend, Clock, DatasetInfo, FormattedPrompt, GenerationParams, LoadPlan, Plan, PromptContent,
+    SourceDiscovery, Stop,
 };
 
 #[tokio::main(flavor = "current_thread")]
