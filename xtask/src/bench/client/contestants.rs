@@ -169,7 +169,7 @@ fn tokenizer(folder: &Path) -> Result<String> {
     Ok(folder.display().to_string())
 }
 
-/// The floor tells its own times: connecting is not in them.
+/// The floor tells its own times.
 fn floor_turn(said: &str, cost: Cost) -> Result<Turn> {
     let told = said.trim().strip_prefix("cpu ").context("the floor told no time")?;
     let (cpu, load) = told.split_once(" load ").context("the floor told no load")?;

@@ -18,8 +18,8 @@ use contestants::{CORES, Contestant, Load, Turn};
 /// Streams, tokens of each, the pause between two of them, and the most that a token may cost: a multiple of the floor, or µs.
 const LOADS: [(u32, u32, &str, Bar); 4] = [
     (64, 2000, "1ms", Bar::Floors(1.3)),
-    (256, 250, "10ms", Bar::Floors(1.3)),
-    (1000, 250, "10ms", Bar::Floors(1.3)),
+    (256, 500, "10ms", Bar::Floors(1.3)),
+    (1000, 500, "10ms", Bar::Floors(1.3)),
     (64, 4000, "0ms", Bar::Micros(1.0)),
 ];
 
