@@ -114,6 +114,24 @@ fn a_killed_run_goes_on_with_the_requests_that_had_not_ended() {
 }
 
 #[test]
+fn a_run_that_goes_on_is_neither_resumed_nor_overwritten() {
+    let (server, bench) = (serve(quick()), Bench::new());
+    let address = endpoint(&server);
+    let load = ["--dataset", "synthetic", "-n", "5000", "--max-tokens", "20"];
+    let arguments = [&["run", "--endpoint", &address], &load[..]].concat();
+    let mut child = bench.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&server, 3);
+    let folder = bench.run_folder();
+    resume(&bench, &folder, &[]).expect(2).says(&["goes on writes into it", "let it end"]);
+    let results = [("RESULTS_DIR", folder.to_str().unwrap())];
+    let second = bench.command(&arguments).envs(results).output().unwrap();
+    done(second).expect(2).says(&["results folder", "goes on writes into it", "choose another folder"]);
+    let before = ended(&folder).len();
+    kill(&mut child);
+    assert!(ended(&folder).len() >= before, "the second did not empty the first one's file");
+}
+
+#[test]
 fn energy_is_integrated_in_each_segment_apart() {
     let server = serve(quick());
     let bench = Bench::new();

@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use ai_energy_core::{Fault, Place, Written};
-use ai_energy_reporters::place;
+use ai_energy_core::{Fault, FaultKind, Place, Written};
+use ai_energy_reporters::{journal, place};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -53,9 +53,14 @@ impl Prepared {
     /// Makes the run's folder; moves an earlier run's files in `RESULTS_DIR` out of the way and says so.
     ///
     /// # Errors
-    /// The folder cannot be made.
+    /// The folder cannot be made, or a run that goes on writes into it.
     pub fn open(&self) -> Result<(Place, Vec<Written>), Fault> {
         let (run_dir, moved) = match &self.results_dir {
+            Some(folder) if journal::in_use(folder) => {
+                let object = format!("results folder {}", folder.display());
+                return Err(Fault::new(FaultKind::Usage, object, "a run that goes on writes into it")
+                    .remedy("let that run end, or choose another folder"));
+            }
             Some(folder) => place::results_folder(folder, &self.collected())?,
             None => (place::run_folder(&self.output_dir, &self.run_id)?, Vec::new()),
         };

@@ -44,6 +44,11 @@ const FREE: [&str; 9] = [
 /// # Errors
 /// The folder holds no run that can go on, nothing is left of it, or what would make a run impossible.
 pub fn resume(folder: &Path, arguments: &RunCommand, globals: &Globals) -> Result<Exit, CliError> {
+    if journal::in_use(folder) {
+        let cause = "a run that goes on writes into it";
+        let fault = Fault::new(FaultKind::Usage, format!("--resume {}", folder.display()), cause);
+        return Err(fault.remedy("let it end, or end it, and try again").into());
+    }
     let stored = journal::read_run(folder)?;
     let loaded = resolve::resolve(&source(folder, &arguments.run.source)?)?;
     refuse_changes(&loaded, &stored.context)?;

@@ -1,10 +1,10 @@
 //! A file of lines that never holds half a line once a write has returned. Refuses to know what a line means.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use ai_energy_core::Fault;
+use ai_energy_core::{Fault, FaultKind};
 use serde::Serialize;
 
 use super::push_line;
@@ -28,6 +28,13 @@ impl Backing for File {
     }
 }
 
+/// Whether another process, or another journal of this one, holds the file; takes it where nobody does. A file system without
+/// locks holds nothing, and neither does what is no file.
+pub(super) fn held_by_another(file: &File) -> bool {
+    let whole = file.metadata().is_ok_and(|data| data.is_file());
+    whole && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
 /// Lines on their way into a file. After the first failure nothing more is written, so that no gap hides inside.
 pub(super) struct LineFile<B> {
     path: PathBuf,
@@ -39,9 +46,17 @@ pub(super) struct LineFile<B> {
 }
 
 impl LineFile<File> {
-    /// Makes the file, or empties it.
+    /// Makes the file, or empties it, and holds it for this process alone: two runs into one folder would empty each other's.
     pub(super) fn create(path: &Path) -> Result<Self, Fault> {
         let file = File::options().append(true).create(true).open(path);
+        if file.as_ref().is_ok_and(held_by_another) {
+            return Err(Fault::new(
+                FaultKind::Output,
+                path.display().to_string(),
+                "a run that goes on writes it",
+            )
+            .remedy("let that run end, or choose another folder"));
+        }
         let file =
             file.and_then(
                 |file| {

@@ -29,7 +29,7 @@ use line_file::LineFile;
 
 pub use read::{read_gpu_states, read_readings, read_requests};
 pub use recount::{recount, replace_requests};
-pub use segments::{make_segment_folder, request_number, segment_folders};
+pub use segments::{in_use, make_segment_folder, request_number, segment_folders};
 pub use spill::Spill;
 pub use stored::{Context, RECORD_FILE_NAME, StoredRun, read_run, write_record};
 

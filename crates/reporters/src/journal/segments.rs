@@ -13,6 +13,8 @@ use ai_energy_core::record::{Ending, Phase, PhaseKind, RequestRecord, RunRecord}
 use ai_energy_core::{Fault, Segment, Shift, Stamp};
 use jiff::{SignedDuration, Timestamp};
 
+use super::REQUESTS_FILE_NAME;
+use super::line_file::held_by_another;
 use crate::files::io_fault;
 
 /// What the folders of resumptions are called before their number.
@@ -41,6 +43,14 @@ pub fn segment_folders(dir: &Path) -> Result<Vec<PathBuf>, Fault> {
     }
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Whether a run still writes into the folder or one of its segments.
+pub fn in_use(dir: &Path) -> bool {
+    let folders = segment_folders(dir).unwrap_or_default();
+    let mut files =
+        folders.iter().map(PathBuf::as_path).chain([dir]).map(|folder| folder.join(REQUESTS_FILE_NAME));
+    files.any(|path| fs::File::open(path).is_ok_and(|file| held_by_another(&file)))
 }
 
 /// Makes the folder of a run's next segment and says its number; the first resumption's is 2.
