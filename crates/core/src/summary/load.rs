@@ -123,7 +123,7 @@ pub struct LoadFigures {
     pub offered: String,
     /// Requests a second that were planned; unavailable in a closed loop, which plans none.
     pub planned_rate: Figure,
-    /// Requests a second that were sent.
+    /// Requests a second that were sent, from the first to the last sending.
     pub sent_rate: Figure,
     /// Most requests in flight at a time.
     pub peak_concurrency: Figure,

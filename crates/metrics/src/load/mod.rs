@@ -34,7 +34,7 @@ pub(crate) fn load(record: &RunRecord, window: Option<Window>, ttft: Option<&Dis
         start_seconds: window.start.seconds(),
         offered: record.plan.load.words(),
         planned_rate: planned_rate(record),
-        sent_rate: sent_rate(&requests, window),
+        sent_rate: sent_rate(&requests),
         peak_concurrency: Figure::new(
             flight.peak(window),
             "request",
@@ -82,16 +82,24 @@ fn planned_rate(record: &RunRecord) -> Figure {
     let (Some(first), Some(last)) = (planned.iter().min(), planned.iter().max()) else {
         return Figure::unavailable("request/s", "a closed loop plans no rate: the server's answers set it");
     };
-    let seconds = last.seconds_since(*first).0;
+    rate_between(planned.len(), (*first, *last), "planned instants, first to last")
+}
+
+/// The rate of sending, by the same rule as the planned one: what it falls behind by is what was sent late, and the time in which
+/// the last answers come is in neither.
+fn sent_rate(requests: &[&RequestRecord]) -> Figure {
+    let sent: Vec<Stamp> = requests.iter().filter_map(|request| request.generation.sent).collect();
+    let (Some(first), Some(last)) = (sent.iter().min(), sent.iter().max()) else {
+        return Figure::unavailable("request/s", "no request was sent");
+    };
+    rate_between(sent.len(), (*first, *last), "moments of sending, first to last")
+}
+
+/// Pauses a second between so many instants.
+fn rate_between(instants: usize, (first, last): (Stamp, Stamp), source: &str) -> Figure {
+    let seconds = last.seconds_since(first).0;
     if seconds <= 0.0 {
         return Figure::unavailable("request/s", "a single instant has no rate");
     }
-    let rate = (planned.len() - 1) as f64 / seconds;
-    Figure::new(rate, "request/s", Provenance::Derived, "planned instants, first to last")
-}
-
-fn sent_rate(requests: &[&RequestRecord], window: Window) -> Figure {
-    let sent = requests.iter().filter(|request| request.generation.sent.is_some()).count();
-    let rate = sent as f64 / window.seconds();
-    Figure::new(rate, "request/s", Provenance::Derived, "requests sent over the load window")
+    Figure::new((instants - 1) as f64 / seconds, "request/s", Provenance::Derived, source)
 }
